@@ -1,0 +1,144 @@
+"""The commands that look: runs, show, report, graph, doctor."""
+
+import asyncio
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from backend_coordinator.cli.options import AsJson, Workspace
+from backend_coordinator.cli.output import columns, say, say_json
+from backend_coordinator.cli.progress import line
+from backend_coordinator.errors import ConfigurationError, CoordinatorError
+
+if TYPE_CHECKING:
+    from backend_coordinator.graph.runs import Runs
+
+HERE = Path()
+RunId = Annotated[str, typer.Argument(help="The run's id.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line."""
+    for command in (runs, show, report, graph, doctor):
+        app.command()(command)
+
+
+def runs(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
+    """Lists the workspace's runs."""
+    from backend_coordinator.graph.runs import Runs
+
+    here = Runs(workspace.resolve())
+    rows = [
+        {"run": run, "status": status_of(here, run), "objective": here.ledger(run).noted("objective")}
+        for run in here.ids()
+    ]
+    if as_json:
+        say_json({"runs": rows})
+    elif rows:
+        say(columns([[str(cell) for cell in row.values()] for row in rows]))
+    else:
+        say("no runs yet")
+
+
+def show(run: RunId, workspace: Workspace = HERE, as_json: AsJson = False) -> None:
+    """Tells a run's story: attempts, verdicts, who was asked what, and what was answered."""
+    from backend_coordinator.graph.runs import Runs
+
+    here = Runs(workspace.resolve())
+    ledger = here.ledger(run)
+    events = [event for _, event in ledger.events()]
+    if as_json:
+        questions = [question.model_dump(mode="json") for question in ledger.questions()]
+        told = [event.model_dump(mode="json") for event in events]
+        say_json({"run": run, "status": status_of(here, run), "questions": questions, "events": told})
+        return
+    say(f"run {run}: {status_of(here, run)}")
+    for event in events:
+        if text := line(event):
+            say(f"- {text}")
+    for question in ledger.open_questions():
+        say(f"\nopen {question.id} ({', '.join(question.choices)}):\n{question.text}")
+
+
+def report(
+    run: RunId,
+    workspace: Workspace = HERE,
+    format_: Annotated[Literal["markdown", "json"], typer.Option("--format", help="How to print it.")] = "markdown",
+    as_json: AsJson = False,
+) -> None:
+    """Prints a run's report; exit code 1 where the run was not accepted."""
+    from backend_coordinator.graph.runs import Runs
+
+    here = Runs(workspace.resolve())
+    found = here.report(run)
+    if found is None:
+        msg = f"run {run} has no report yet, it is {status_of(here, run)}: see show {run}, or resume {run}"
+        raise ConfigurationError(msg)
+    if as_json or format_ == "json":
+        say_json(found.model_dump(mode="json"))
+    else:
+        say((here.place(run) / "report.md").read_text(encoding="utf-8").rstrip())
+    raise typer.Exit(0 if found.accepted else 1)
+
+
+def graph(
+    xray: Annotated[bool, typer.Option("--xray", help="Show each specialist's gates and the four levels.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prints the graph as Mermaid text."""
+    from backend_coordinator.graph.drawing import mermaid
+
+    text = mermaid(xray=xray)
+    if as_json:
+        say_json({"mermaid": text})
+    else:
+        say(text)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Says what this machine offers a run, and how to get more."""
+    findings = {"python": platform.python_version(), **_git(), **_sandbox(), **_installer(), **_model()}
+    if as_json:
+        say_json(findings)
+    else:
+        say(columns(list(findings.items())))
+
+
+def status_of(runs: "Runs", run: str) -> str:
+    """accepted, not accepted, waiting, or unfinished."""
+    if (report := runs.report(run)) is not None:
+        return "accepted" if report.accepted else "not accepted"
+    return "waiting" if runs.ledger(run).open_questions() else "unfinished"
+
+
+def _git() -> dict[str, str]:
+    from backend_coordinator.nodes.workspace.git import require_git
+
+    try:
+        require_git()
+    except CoordinatorError as error:
+        return {"git": str(error)}
+    return {"git": shutil.which("git") or "found"}
+
+
+def _sandbox() -> dict[str, str]:
+    from backend_coordinator.nodes.workspace.sandbox import probe
+
+    found = asyncio.run(probe("auto"))
+    return {"sandbox": found.level, "sandbox advice": found.advice}
+
+
+def _installer() -> dict[str, str]:
+    return {"installer": "uv" if shutil.which("uv") else "pip (uv on the PATH would be faster)"}
+
+
+def _model() -> dict[str, str]:
+    from backend_coordinator.nodes.models.resolve import default_model
+
+    try:
+        return {"model": default_model()}
+    except CoordinatorError as error:
+        return {"model": str(error)}

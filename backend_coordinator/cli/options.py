@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The git repository to work in.", show_default=".")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]
+Init = Annotated[bool, typer.Option("--init", help="Make the workspace a git repository if it is none.")]
+Base = Annotated[str | None, typer.Option("--base", help="Start from this revision instead of HEAD.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="openai:<name> or offline. Default: openai when a key or base URL is set."),
+]
+Slots = Annotated[int | None, typer.Option("--slots", min=1, help="How many specialists work at once.")]
+SandboxMode = Annotated[
+    Literal["auto", "required", "none"] | None, typer.Option("--sandbox", help="How processes are confined.")
+]
+Ask = Annotated[
+    bool, typer.Option("--ask", help="Ask you about the plan and about tool calls no rule allows, instead of deciding.")
+]

@@ -1,0 +1,176 @@
+"""The commands that do or direct work: run, plan, resume, decide."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace
+from backend_coordinator.cli.output import columns, say, say_json, tell
+from backend_coordinator.cli.progress import follow
+from backend_coordinator.domain.plan import Plan
+from backend_coordinator.domain.question import Answer, Choice
+from backend_coordinator.errors import ConfigurationError, Waiting
+
+if TYPE_CHECKING:
+    from backend_coordinator.graph.coordinator import Coordinator, Run
+
+HERE = Path()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line."""
+    for command in (run, plan, resume, decide):
+        app.command()(command)
+
+
+def run(
+    objective: Annotated[str, typer.Argument(help='What to build, such as "CRUD API for products with name, price".')],
+    workspace: Workspace = HERE,
+    init: Init = False,
+    model: Model = None,
+    base: Base = None,
+    slots: Slots = None,
+    sandbox: SandboxMode = None,
+    ask: Ask = False,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Follow this plan (JSON, as `plan` writes it).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carries an objective out: plans, works, inspects, merges into a branch, reports."""
+    given = _plan_from(plan_file) if plan_file else None
+    _demand(objective)
+    coordinator = _coordinator(workspace, model, init=init, base=base, slots=slots, sandbox=sandbox, ask=ask)
+    handle = coordinator.start(given or objective, objective=objective)
+    tell(f"run {handle.id}")
+    _finish(handle, workspace, as_json)
+
+
+def plan(
+    objective: Annotated[str, typer.Argument(help="What to build.")],
+    workspace: Workspace = HERE,
+    init: Init = False,
+    model: Model = None,
+    base: Base = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shows the plan for an objective and starts nothing."""
+    _demand(objective)
+    made = _coordinator(workspace, model, init=init, base=base).plan(objective)
+    if as_json:
+        shown = {"groups": made.groups, "critical_path": made.critical_path}
+        say_json({**made.model_dump(mode="json"), **shown})
+        return
+    rows = [(t.id, t.specialist, t.title, f"needs {', '.join(t.needs)}" if t.needs else "") for t in made.tasks]
+    say(columns(rows))
+    say(f"groups: {' | '.join(', '.join(group) for group in made.groups)}")
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="The run's id, as `runs` lists it.")],
+    workspace: Workspace = HERE,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Goes on with a run that stopped, was killed, or waited for an answer."""
+    from backend_coordinator.graph.coordinator import Run
+    from backend_coordinator.graph.runs import Runs
+
+    runs = Runs(workspace.resolve(), model)
+    runs.place(run)
+    _finish(Run(runs, run), workspace, as_json)
+
+
+def decide(
+    run: Annotated[str, typer.Argument(help="The run's id.")],
+    question: Annotated[str, typer.Argument(help="The question's id.")],
+    decision: Annotated[str, typer.Argument(help="One of the question's choices, such as guide or approve.")],
+    text: Annotated[str, typer.Option("--text", "-t", help="What to do, or why it may pass.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who decides.")] = "user",
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Answers a question of a run, also while another process drives it."""
+    from backend_coordinator.graph.runs import Runs
+
+    ledger = Runs(workspace.resolve()).ledger(run)
+    asked = ledger.question(question)
+    if decision not in asked.choices:
+        msg = f"{question} takes {', '.join(asked.choices)}, not {decision!r}"
+        raise ConfigurationError(msg)
+    choice: Choice = next(choice for choice in asked.choices if choice == decision)
+    answered = ledger.answer(question, Answer(decision=choice, text=text, by=by))
+    if as_json:
+        say_json(answered.model_dump(mode="json"))
+    else:
+        say(f"{question} answered: {decision}. If nobody drives the run: backend-coordinator resume {run}")
+
+
+def _coordinator(
+    workspace: Path, model: str | None, *, init: bool, base: str | None, **wishes: object
+) -> "Coordinator":
+    from backend_coordinator.graph.coordinator import Coordinator
+    from backend_coordinator.nodes.models.resolve import default_model
+    from backend_coordinator.settings import Approval, load_settings
+
+    chosen = model or default_model()
+    if chosen == "offline" and model is None:
+        tell("no key and no base URL is set: working with the offline model (see --model)")
+    settings = load_settings(workspace)
+    changes = {name: value for name, value in wishes.items() if value and name != "ask"}
+    if wishes.get("ask"):
+        changes["approval"] = Approval(plan="ask", tools="ask")
+    return Coordinator(chosen, workspace, settings=settings.model_copy(update=changes), init=init, base=base)
+
+
+def _finish(handle: "Run", workspace: Path, as_json: bool) -> None:
+    follow(handle.events(), quiet=as_json)
+    try:
+        report = handle.result()
+    except Waiting:
+        _waiting(handle, workspace, as_json)
+        raise typer.Exit(Waiting.exit_code) from None
+    folder = workspace / ".backend-coordinator" / "runs" / handle.id
+    if as_json:
+        say_json(report.model_dump(mode="json"))
+    else:
+        say(f"branch {report.branch}")
+        say(f"report {folder / 'report.md'}")
+        say(report.summary)
+    raise typer.Exit(0 if report.accepted else 1)
+
+
+def _waiting(handle: "Run", workspace: Path, as_json: bool) -> None:
+    questions = [asked.question for asked in handle.questions]
+    if as_json:
+        shown = [question.model_dump(mode="json") for question in questions]
+        say_json({"run": handle.id, "status": "waiting", "questions": shown})
+        return
+    for question in questions:
+        say(f"\n{question.id} for {question.to}:\n{question.text}\n")
+        for choice in question.choices:
+            text = ' --text "..."' if choice in ("guide", "waive") else ""
+            say(f"  backend-coordinator decide {handle.id} {question.id} {choice}{text} --workspace {workspace}")
+    say(f"then: backend-coordinator resume {handle.id} --workspace {workspace}")
+
+
+def _demand(objective: str) -> None:
+    if not objective.strip():
+        msg = "the objective is empty: say what should be built"
+        raise ConfigurationError(msg)
+
+
+def _plan_from(path: Path) -> Plan:
+    """The plan in a file, compiled against the packaged roster. Raises InvalidPlan and ConfigurationError."""
+    from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
+    from backend_coordinator.prompts.loader import load_roster
+
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
+        draft = PlanDraft.model_validate({"tasks": tasks})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is not a plan: {' '.join(str(error).split())[:300]}; `plan OBJECTIVE --json` writes one"
+        raise ConfigurationError(msg) from error
+    return compile_plan(draft, load_roster()).plan

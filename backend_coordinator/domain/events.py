@@ -1,0 +1,161 @@
+"""What a run tells while it goes: typed events, each a line of the run's journal."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.failure import Escalation, FailureClass
+from backend_coordinator.domain.question import Answer, Question
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.domain.verdict import Outcome
+
+
+class _Event(Value):
+    version: Literal[1] = 1
+
+
+class RunStarted(_Event):
+    """The run was created on `base`, a commit of the user's repository."""
+
+    type: Literal["run_started"] = "run_started"
+    objective: str
+    base: str
+    branch: str
+    model: str
+    sandbox: str
+
+
+class RunResumed(_Event):
+    """A process took up a run that had stopped."""
+
+    type: Literal["run_resumed"] = "run_resumed"
+    process: int
+
+
+class PlanMade(_Event):
+    """The plan as it now stands; `repairs` are what the compiler changed."""
+
+    type: Literal["plan_made"] = "plan_made"
+    tasks: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    repairs: tuple[str, ...] = ()
+
+
+class TaskStarted(_Event):
+    """An attempt of a task began."""
+
+    type: Literal["task_started"] = "task_started"
+    task: str
+    specialist: str
+    attempt: int
+    title: str
+
+
+class ModelCalled(_Event):
+    """One completed model call; `purpose` is a task id or a coordinator's verb."""
+
+    type: Literal["model_called"] = "model_called"
+    purpose: str
+    usage: Usage
+
+
+class ToolCalled(_Event):
+    """One tool call with what came of it."""
+
+    type: Literal["tool_called"] = "tool_called"
+    task: str
+    tool: str
+    subject: str
+    ok: bool
+
+
+class Delivered(_Event):
+    """A specialist handed in its work; nothing is checked yet."""
+
+    type: Literal["delivered"] = "delivered"
+    task: str
+    summary: str
+    artifacts: int
+
+
+class Inspected(_Event):
+    """The gates decided a delivery; `verdicts` maps item id to outcome."""
+
+    type: Literal["inspected"] = "inspected"
+    task: str
+    tree: str
+    verdicts: tuple[tuple[str, Outcome], ...]
+
+
+class Failed(_Event):
+    """An attempt did not pass."""
+
+    type: Literal["failed"] = "failed"
+    task: str
+    attempt: int
+    failure: FailureClass
+    summary: str
+
+
+class Escalated(_Event):
+    """A failure took one step on the ladder."""
+
+    type: Literal["escalated"] = "escalated"
+    escalation: Escalation
+
+
+class Asked(_Event):
+    """A question waits for an answer."""
+
+    type: Literal["asked"] = "asked"
+    question: Question
+
+
+class Answered(_Event):
+    """A question was answered."""
+
+    type: Literal["answered"] = "answered"
+    question: str
+    answer: Answer
+
+
+class Merged(_Event):
+    """A task's commit stands on the run's branch."""
+
+    type: Literal["merged"] = "merged"
+    task: str
+    commit: str
+
+
+class TaskEnded(_Event):
+    """A task reached its end."""
+
+    type: Literal["task_ended"] = "task_ended"
+    task: str
+    status: str
+    reason: str = ""
+
+
+class Noticed(_Event):
+    """Something the user should know that is no failure."""
+
+    type: Literal["noticed"] = "noticed"
+    text: str
+
+
+class RunEnded(_Event):
+    """The run is over."""
+
+    type: Literal["run_ended"] = "run_ended"
+    accepted: bool
+    summary: str
+
+
+Event = Annotated[
+    RunStarted | RunResumed | PlanMade | TaskStarted | ModelCalled | ToolCalled | Delivered | Inspected
+    | Failed | Escalated | Asked | Answered | Merged | TaskEnded | Noticed | RunEnded,
+    Field(discriminator="type"),
+]  # fmt: skip
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

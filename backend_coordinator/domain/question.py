@@ -1,0 +1,30 @@
+"""Questions a run asks, and the answers they take."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from backend_coordinator.domain.base import Value
+
+Choice = Literal["guide", "waive", "abandon", "abort", "approve", "reject"]
+
+
+class Answer(Value):
+    """One answer; `text` is required for guide and waive, `by` names who decided."""
+
+    decision: Choice
+    text: str = ""
+    by: str = "user"
+
+
+class Question(Value):
+    """Something a person or a bound callable must answer: a row of the run's decisions table."""
+
+    id: str = Field(pattern=r"^q-[0-9a-f]{8}$")
+    run: str
+    task: str | None = None
+    asked_by: str
+    to: str = "tech-lead-orchestrator"
+    text: str
+    choices: tuple[Choice, ...]
+    answer: Answer | None = None

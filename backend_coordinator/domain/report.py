@@ -1,0 +1,64 @@
+"""The signed account of one run."""
+
+from typing import Literal
+
+from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
+from backend_coordinator.domain.failure import Attempt, Escalation
+from backend_coordinator.domain.question import Question
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.domain.verdict import Verdict
+
+TaskStatus = Literal["merged", "abandoned", "given_up", "skipped"]
+
+
+class TaskResult(Value):
+    """How one task ended; `verdicts` are those of its delivered tree."""
+
+    id: str
+    title: str
+    specialist: str
+    needs: tuple[str, ...] = ()
+    status: TaskStatus
+    reason: str = ""
+    summary: str = ""
+    commit: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    requests: tuple[Need, ...] = ()
+    attempts: int = 0
+    failures: tuple[Attempt, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    waived: tuple[str, ...] = ()
+    aborts: bool = False
+    """The answer to its question ended the whole run."""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    log: str = ""
+
+
+class Report(Value):
+    """One run from objective to branch; `accepted` follows from the verdicts and the tasks alone."""
+
+    format: Literal["backend-coordinator/report/1"] = "backend-coordinator/report/1"
+    run: str
+    objective: str
+    accepted: bool
+    summary: str
+    base: str
+    branch: str
+    commit: str
+    tree: str
+    model: str
+    sandbox: str
+    tasks: tuple[TaskResult, ...]
+    verdicts: tuple[Verdict, ...]
+    escalations: tuple[Escalation, ...]
+    questions: tuple[Question, ...] = ()
+    repairs: tuple[str, ...] = ()
+    usage: Usage
+    coordination: Usage
+    """The part of `usage` that analysis, decomposition, reviews and consultations took."""
+    seconds: float

@@ -1,0 +1,204 @@
+"""The sentence: analyse, decompose, approve, dispatch to specialists, review, integrate, accept, report."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphInterrupt
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from backend_coordinator.domain.events import Noticed, PlanMade, TaskEnded
+from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.domain.plan import Plan, Task
+from backend_coordinator.domain.question import Question
+from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.domain.roster import Roster
+from backend_coordinator.errors import InvalidPlan, ModelCallFailed
+from backend_coordinator.graph.answers import Means, resumed
+from backend_coordinator.graph.routing import MOST_ROUNDS, after_approval, after_review, fan_out
+from backend_coordinator.graph.specialist_flow import Flow, result_of, specialist_flow
+from backend_coordinator.graph.state import Job, RunState, RunUpdate, TaskState
+from backend_coordinator.nodes import accept as acceptance
+from backend_coordinator.nodes.analyse import analyse as analyse_objective
+from backend_coordinator.nodes.brief import context_items
+from backend_coordinator.nodes.decompose import decompose as make_plan
+from backend_coordinator.nodes.facts import repository_facts
+from backend_coordinator.nodes.needs import additions
+from backend_coordinator.nodes.report import write_report
+
+Sentence = StateGraph[Any, Any, Any, Any]
+
+
+async def analyse(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """What the repository is and what the objective asks of it."""
+    run = runtime.context.run
+    assert state.objective is not None
+    facts = repository_facts(run.repository.tree(run.repository.user.base_commit), run.roster)
+    if state.plan is not None:
+        return {"facts": facts}
+    try:
+        analysis = await analyse_objective(run, state.objective, facts)
+    except ModelCallFailed as error:
+        return {"facts": facts, "stopped": f"analysis: {error}"}
+    return {"facts": facts, "analysis": analysis}
+
+
+async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """The plan, compiled; a plan that was given is taken as it is."""
+    run = runtime.context.run
+    if state.stopped or state.objective is None:
+        return {}
+    if state.plan is not None:
+        run.ledger.record(_plan_made(state.plan, ()))
+        return {}
+    try:
+        compiled = await make_plan(run, state.objective, state.analysis, state.facts)
+    except (ModelCallFailed, InvalidPlan) as error:
+        return {"stopped": f"decomposition: {error}"}
+    run.ledger.record(_plan_made(compiled.plan, compiled.repairs))
+    return {"plan": compiled.plan, "repairs": compiled.repairs}
+
+
+async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """Goes on, or asks a person, as the approval policy says."""
+    run = runtime.context.run
+    if state.plan is None or run.settings.approval.plan == "auto":
+        return {}
+    lines = [f"{task.id} {task.title} ({task.specialist})" for task in state.plan.tasks]
+    question = Question(
+        id=f"q-{hashlib.sha256(f'{run.run}/plan'.encode()).hexdigest()[:8]}",
+        run=run.run,
+        asked_by="backend-coordinator",
+        to="user",
+        text="Approve this plan?\n" + "\n".join(lines),
+        choices=("approve", "reject"),
+    )
+    answer = run.ledger.ask(question).answer or resumed(question, run)
+    return {} if answer.decision == "approve" else {"stopped": f"the plan was rejected by {answer.by}: {answer.text}"}
+
+
+async def dispatch(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """Opens the conductor for the plan as it stands."""
+    assert state.plan is not None
+    runtime.context.conductor.open(state.plan, state.results, context_items(state.analysis, state.facts))
+    return {}
+
+
+def specialist_node(flow: Flow) -> Callable[..., Any]:
+    """The node of one specialist: waits for its turn, then runs the task's flow to its end."""
+
+    async def specialist(job: Job, config: RunnableConfig, runtime: Runtime[Means]) -> RunUpdate:
+        run, conductor = runtime.context.run, runtime.context.conductor
+        assert conductor.plan is not None
+        task = conductor.plan[job.task]
+        admission = await conductor.admit(task.id)
+        if admission == "park":
+            raise GraphInterrupt(())  # nothing is written, so the task runs again on resume
+        if admission == "skip":
+            result = _skipped(task, conductor.results)
+        else:
+            started = time.monotonic()
+            begin = TaskState(task=task, specialist=task.specialist)
+            try:
+                ended = await flow.ainvoke(begin, config)
+            except GraphInterrupt:
+                conductor.park(task.id)
+                raise
+            result = result_of(TaskState.model_validate(ended), time.monotonic() - started)
+        run.ledger.record(TaskEnded(task=task.id, status=result.status, reason=result.reason))
+        conductor.end(task.id, result)
+        return {"results": {task.id: result}}
+
+    return specialist
+
+
+async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """After all tasks ended: adds what specialists reported as needed, or what the acceptance found broken."""
+    run = runtime.context.run
+    assert state.plan is not None
+    if any(result.aborts for result in state.results.values()):
+        return {"stopped": "aborted by the answer to a question"}
+    if state.rounds >= MOST_ROUNDS:
+        return {}
+    if state.verdicts:
+        mend = acceptance.repair_task(state.plan, state.results, state.verdicts)
+        tasks: tuple[Task, ...] = (mend,) if mend else ()
+    else:
+        tasks = await additions(run, state.plan, state.results, state.rounds)
+    if not tasks:
+        return {"rounds": MOST_ROUNDS}
+    plan = Plan(tasks=(*state.plan.tasks, *tasks))
+    run.ledger.record(_plan_made(plan, ()))
+    return {"plan": plan, "rounds": state.rounds + 1, "verdicts": ()}
+
+
+async def integrate(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """Publishes the run's branch."""
+    await acceptance.integrate(runtime.context.run)
+    return {}
+
+
+async def accept(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """All gates on the merged tree."""
+    return {"verdicts": await acceptance.acceptance(runtime.context.run, state.results)}
+
+
+def after_accept(state: RunState) -> str:
+    """Once more round while something fails on the merged tree that a task could mend."""
+    if state.plan is None or state.stopped or state.rounds >= MOST_ROUNDS:
+        return "report"
+    whole = all(state.results[task.id].status == "merged" for task in state.plan.tasks)
+    return "review" if whole and acceptance.repair_task(state.plan, state.results, state.verdicts) else "report"
+
+
+async def report(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """Writes the report; with it the run has ended."""
+    run = runtime.context.run
+    if state.stopped:
+        run.ledger.record(Noticed(text=state.stopped))
+    write_report(
+        run,
+        plan=state.plan,
+        results=state.results,
+        verdicts=state.verdicts,
+        repairs=state.repairs,
+        stopped=state.stopped,
+    )
+    return {"ended": True}
+
+
+def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
+    """The outer graph, not yet compiled: every specialist of the roster is a node."""
+    graph = StateGraph(RunState, context_schema=Means)
+    for step in (analyse, decompose, approve_plan, dispatch, review, integrate, accept, report):
+        graph.add_node(step.__name__, step)
+    flow = specialist_flow(budget)
+    specialists = [member.name for member in roster.specialists if member.role == "specialist"]
+    for name in specialists:
+        graph.add_node(name, specialist_node(flow), input_schema=Job, metadata={"role": "specialist"})
+        graph.add_edge(name, "review")
+    graph.add_edge(START, "analyse")
+    graph.add_edge("analyse", "decompose")
+    graph.add_edge("decompose", "approve_plan")
+    graph.add_conditional_edges("approve_plan", after_approval, ["dispatch", "report"])
+    graph.add_conditional_edges("dispatch", fan_out, [*specialists, "review"])
+    graph.add_conditional_edges("review", after_review, ["dispatch", "integrate"])
+    graph.add_edge("integrate", "accept")
+    graph.add_conditional_edges("accept", after_accept, ["review", "report"])
+    graph.add_edge("report", END)
+    return graph
+
+
+def _skipped(task: Task, results: Mapping[str, TaskResult]) -> TaskResult:
+    failed = [need for need in task.needs if need in results and results[need].status != "merged"]
+    reason = f"needs {', '.join(failed)}, which did not pass"
+    return TaskResult(
+        id=task.id, title=task.title, specialist=task.specialist, needs=task.needs, status="skipped", reason=reason
+    )
+
+
+def _plan_made(plan: Plan, repairs: tuple[str, ...]) -> PlanMade:
+    return PlanMade(tasks=tuple(task.id for task in plan.tasks), groups=plan.groups, repairs=repairs)

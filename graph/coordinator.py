@@ -1,0 +1,185 @@
+"""The public face of the engine: `Coordinator`, and `Run`, the handle of one run."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from backend_coordinator.domain.events import Event, RunEnded
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.domain.plan import Plan
+from backend_coordinator.domain.question import Answer, Choice, Question
+from backend_coordinator.domain.report import Report
+from backend_coordinator.errors import Waiting
+from backend_coordinator.graph.build import sentence
+from backend_coordinator.graph.embedding import Node, node_of
+from backend_coordinator.graph.runs import Runs, drive, plan_only
+from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.resolve import default_model
+from backend_coordinator.nodes.workspace.user_repository import open_workspace
+from backend_coordinator.prompts.loader import load_roster
+from backend_coordinator.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_POLL = 0.1
+T = TypeVar("T")
+
+
+class Coordinator:
+    """Coordinates backend work in one git repository.
+
+    `model` is a chat model, `openai:<name>` or `offline`; None takes openai when a key or base URL is set and
+    offline otherwise. `init` makes the workspace a repository if it is none. Raises WorkspaceError and
+    ModelUnavailable at once.
+    """
+
+    def __init__(
+        self,
+        model: "str | BaseChatModel | None" = None,
+        workspace: str | Path = ".",
+        *,
+        settings: Settings | None = None,
+        init: bool = False,
+        base: str | None = None,
+    ) -> None:
+        root = open_workspace(Path(workspace), init=init, base=base).root
+        self.runs = Runs(root, model or default_model(), settings or load_settings(root))
+        self._base = base
+
+    def plan(self, objective: str) -> Plan:
+        """The plan for an objective; nothing is started and the workspace stays as it is.
+
+        Raises ModelCallFailed and InvalidPlan.
+        """
+        return _in_thread(plan_only(self.runs, Objective(text=objective))).result().plan
+
+    def start(self, work: str | Plan, *, objective: str | None = None) -> "Run":
+        """Starts a run for an objective, or for a plan (then `objective` names it), and returns its handle."""
+        plan = work if isinstance(work, Plan) else None
+        text = objective or (work if isinstance(work, str) else "; ".join(task.title for task in work.tasks))
+        return Run(self.runs, self.runs.create(Objective(text=text), plan=plan, base=self._base))
+
+    def resume(self, run: str) -> "Run":
+        """Goes on with a run that stopped; one that has ended is only reported. Raises UnknownRun."""
+        self.runs.place(run)
+        return Run(self.runs, run)
+
+    def as_node(self) -> Node:
+        """An async node for a larger graph: reads the objective from `messages`, answers with a message.
+
+        Its questions surface as interrupts of the parent; answer them with
+        `Command(resume={interrupt.id: {"decision": "guide", "text": "..."}})`.
+        """
+        return node_of(self.runs)
+
+    def graph(self) -> Any:
+        """The compiled graph, for drawing and inspection."""
+        settings = self.runs.settings or Settings()
+        return sentence(load_roster(), settings.budget).compile()
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A question of a run with the means to answer it."""
+
+    question: Question
+    ledger: Ledger
+
+    @property
+    def id(self) -> str:
+        """The question's id."""
+        return self.question.id
+
+    @property
+    def text(self) -> str:
+        """What is asked, with the dossier."""
+        return self.question.text
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The decisions it takes."""
+        return self.question.choices
+
+    def answer(self, decision: Choice, text: str = "", *, by: str = "user") -> None:
+        """Answers it. Raises BadAnswer when it does not take that, or was answered meanwhile."""
+        self.ledger.answer(self.id, Answer(decision=decision, text=text, by=by))
+
+
+class Run:
+    """One run on its way, in a thread of its own; use `result()` in scripts and `await run` in async code."""
+
+    def __init__(self, runs: Runs, run: str) -> None:
+        self.id = run
+        self._runs = runs
+        self._ledger = runs.ledger(run)
+        self._future = _in_thread(drive(runs, run))
+
+    def events(self) -> "Events":
+        """What happens, from the beginning, until the run has ended or only waits for answers."""
+        return Events(self._ledger, self._future)
+
+    @property
+    def questions(self) -> tuple[OpenQuestion, ...]:
+        """The open questions."""
+        return tuple(OpenQuestion(question, self._ledger) for question in self._ledger.open_questions())
+
+    def result(self) -> Report:
+        """Blocks until the run has ended.
+
+        Raises Waiting when only answers can bring it further; after answering call it again.
+        """
+        while True:
+            try:
+                return self._future.result()
+            except Waiting:
+                if self.questions:
+                    raise
+                self._future = _in_thread(drive(self._runs, self.id))
+
+    def __await__(self) -> Generator[Any, None, Report]:
+        return asyncio.to_thread(self.result).__await__()
+
+
+@dataclass(frozen=True)
+class Events:
+    """The typed events of a run; for both `for` and `async for`."""
+
+    ledger: Ledger
+    future: "Future[Report]"
+
+    def __iter__(self) -> Iterator[Event]:
+        seen = 0
+        while True:
+            over = self.future.done()
+            for number, event in self.ledger.events(after=seen):
+                seen = number
+                yield event
+                if isinstance(event, RunEnded):
+                    return
+            if over:
+                return
+            self.ledger.wait_for_events(_POLL)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        events = iter(self)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
+            yield event
+
+
+def _in_thread(work: Coroutine[Any, Any, T]) -> "Future[T]":
+    """Runs a coroutine to its end in a loop and thread of its own, so that callers may have a loop or none."""
+    future: Future[T] = Future()
+
+    def target() -> None:
+        try:
+            future.set_result(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asks the future
+            future.set_exception(error)
+
+    threading.Thread(target=target, name="backend-coordinator", daemon=True).start()
+    return future

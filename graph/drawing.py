@@ -1,0 +1,11 @@
+"""The graph as a picture in words."""
+
+from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.graph.build import sentence
+from backend_coordinator.prompts.loader import load_roster
+
+
+def mermaid(*, xray: bool = False) -> str:
+    """Mermaid text of the outer graph; with `xray` each specialist's gates and its four levels too."""
+    app = sentence(load_roster(), LevelBudget()).compile()
+    return str(app.get_graph(xray=xray).draw_mermaid())

@@ -1,0 +1,55 @@
+"""Every branch of both graphs: small functions from a state to the name of the next step."""
+
+from typing import Literal
+
+from langgraph.types import Send
+
+from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.graph.state import Job, RunState, TaskState
+from backend_coordinator.nodes.ladder import next_level
+
+MOST_ROUNDS = 3
+"""How often tasks may be added to a running plan."""
+
+Rung = Literal["level_1", "level_2", "level_3", "level_4", "give_up"]
+RUNGS: tuple[Rung, ...] = ("level_1", "level_2", "level_3", "level_4")
+
+
+def unfinished(state: RunState) -> list[str]:
+    """Ids of planned tasks without a result, in topological order."""
+    return [] if state.plan is None else [task.id for task in state.plan.tasks if task.id not in state.results]
+
+
+def after_approval(state: RunState) -> Literal["dispatch", "report"]:
+    """A plan that was turned down goes straight to the report."""
+    return "report" if state.stopped else "dispatch"
+
+
+def fan_out(state: RunState) -> list[Send] | Literal["review"]:
+    """Sends every unfinished task at once, in topological order; each waits at the conductor for its turn."""
+    assert state.plan is not None
+    return [Send(state.plan[task].specialist, Job(task=task)) for task in unfinished(state)] or "review"
+
+
+def after_review(state: RunState) -> Literal["dispatch", "integrate"]:
+    """Back to dispatch when the review added tasks."""
+    return "dispatch" if unfinished(state) and not state.stopped else "integrate"
+
+
+def climb(state: TaskState, budget: LevelBudget) -> Rung:
+    """The rung that the present failure takes, or giving up when all its budgets are spent."""
+    assert state.failure is not None
+    level = next_level(state.failure, state.escalations, budget)
+    return RUNGS[level - 1] if level else "give_up"
+
+
+def after_work(state: TaskState) -> Literal["consent", "inspect", "ladder"]:
+    """A tool waits for a person, or work was submitted, or the attempt failed."""
+    if state.question is not None:
+        return "consent"
+    return "inspect" if state.failure is None else "ladder"
+
+
+def after_inspection(state: TaskState) -> Literal["merge", "ladder"]:
+    """What passed is merged."""
+    return "merge" if state.failure is None else "ladder"

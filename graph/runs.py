@@ -1,0 +1,238 @@
+"""Runs on disk: creating one, finding it again, and `drive`, the one idempotent run-or-resume."""
+
+import asyncio
+import os
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+
+from backend_coordinator.domain.events import RunResumed, RunStarted
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.domain.plan import Plan
+from backend_coordinator.domain.report import Report, TaskResult
+from backend_coordinator.errors import ConfigurationError, UnknownRun, Waiting
+from backend_coordinator.graph.answers import Means
+from backend_coordinator.graph.build import sentence
+from backend_coordinator.graph.conductor import Conductor
+from backend_coordinator.graph.persistence import check_version, checkpoints, driving
+from backend_coordinator.graph.state import RunState, RunUpdate
+from backend_coordinator.nodes.analyse import analyse
+from backend_coordinator.nodes.brief import context_items
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.decompose import decompose
+from backend_coordinator.nodes.facts import repository_facts
+from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.resolve import model_name, resolve_model
+from backend_coordinator.nodes.plan_compiler import Compiled
+from backend_coordinator.nodes.redaction import redactor_for
+from backend_coordinator.nodes.workspace.repository import RunRepository
+from backend_coordinator.nodes.workspace.sandbox import probe
+from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
+from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
+from backend_coordinator.settings import STATE_FOLDER, Settings, cache_folder, load_settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_RECURSION = 10_000
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one workspace, with what each of them is driven with."""
+
+    workspace: Path
+    model: "str | BaseChatModel | None" = None
+    settings: Settings | None = None
+    home: Path | None = None
+    """Another place for the runs than the workspace's own folder."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return self.home or self.workspace / STATE_FOLDER / "runs"
+
+    def ids(self) -> tuple[str, ...]:
+        """All runs, oldest first."""
+        if not self.folder.is_dir():
+            return ()
+        return tuple(sorted(path.name for path in self.folder.iterdir() if (path / "run.sqlite").is_file()))
+
+    def place(self, run: str) -> Path:
+        """The folder of a run.
+
+        Raises UnknownRun, naming those there are.
+        """
+        folder = self.folder / run
+        if not _RUN_ID.fullmatch(run) or not (folder / "run.sqlite").is_file():
+            msg = f"no run {run!r} in {self.workspace}; there are: {', '.join(self.ids()) or 'none'}"
+            raise UnknownRun(msg)
+        return folder
+
+    def ledger(self, run: str) -> Ledger:
+        """The tables of a run."""
+        return Ledger.load(self.place(run) / "run.sqlite")
+
+    def report(self, run: str) -> Report | None:
+        """The report of a run that has ended."""
+        path = self.place(run) / "report.json"
+        return Report.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def create(
+        self,
+        objective: Objective,
+        *,
+        plan: Plan | None = None,
+        base: str | None = None,
+        run: str | None = None,
+    ) -> str:
+        """A new run on the workspace's HEAD (or `base`), not yet driven.
+
+        Raises WorkspaceError, ModelUnavailable or ConfigurationError before anything is written.
+        """
+        if not objective.text.strip():
+            msg = "the objective is empty: say what should be built"
+            raise ConfigurationError(msg)
+        user = open_workspace(self.workspace, base=base)
+        settings = self.settings or load_settings(user.root)
+        resolve_model(self.model or "offline")
+        load_roster(*_folders(user.root, settings))
+        if self.home is None:
+            exclude(user.root)
+        name = run or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+        folder = self.folder / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ledger = Ledger.create(folder / "run.sqlite")
+        RunRepository.create(folder / "git", _trees(name), user, name)
+        notes = {
+            "created": str(time.time()),
+            "objective": objective.text,
+            "objective_json": objective.model_dump_json(),
+            "plan": plan.model_dump_json() if plan else "",
+            "base": user.base_commit,
+            "model": model_name(self.model or "offline"),
+            "settings": settings.model_dump_json(),
+        }
+        for key, value in notes.items():
+            ledger.note(key, value)
+        return name
+
+    async def context(self, run: str) -> RunContext:
+        """What the verbs of a run work with, made anew in each process."""
+        folder = self.place(run)
+        ledger = Ledger.load(folder / "run.sqlite")
+        settings = Settings.model_validate_json(_noted(ledger, "settings", run))
+        user = open_workspace(self.workspace, base=_noted(ledger, "base", run))
+        return RunContext(
+            run=run,
+            folder=folder,
+            cache=cache_folder(),
+            settings=settings,
+            roster=load_roster(*_folders(user.root, settings)),
+            model=self.model or _noted(ledger, "model", run),
+            repository=RunRepository.load(folder / "git", _trees(run), user, run),
+            ledger=ledger,
+            sandbox=await probe(settings.sandbox),
+            redact=redactor_for(user.root),
+            merging=asyncio.Lock(),
+        )
+
+
+async def drive(runs: Runs, run: str) -> Report:
+    """Starts a run, or goes on with it from where it stopped, to its end; an ended one is only reported.
+
+    Raises Waiting when only people can bring it further, RunLocked when another process drives it.
+    """
+    with driving(runs.place(run)):
+        context = await runs.context(run)
+        async with checkpoints(context.folder / "checkpoints.sqlite") as saver:
+            app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
+            config: RunnableConfig = {"configurable": {"thread_id": run}, "recursion_limit": _RECURSION}
+            for _ in range(_RECURSION):
+                if await advance(app, config, context, durability="sync"):
+                    break
+                if questions := context.ledger.open_questions():
+                    msg = f"run {run} waits for {', '.join(q.id for q in questions)}: answer with decide, then resume"
+                    raise Waiting(msg)
+    report = runs.report(run)
+    assert report is not None, "the terminal marker is written after the report"
+    return report
+
+
+async def plan_only(runs: Runs, objective: Objective) -> Compiled:
+    """The plan of an objective; the workspace stays as it is."""
+    with tempfile.TemporaryDirectory() as home:
+        apart = replace(runs, home=Path(home))
+        context = await apart.context(apart.create(objective))
+        facts = repository_facts(context.repository.tree(context.repository.user.base_commit), context.roster)
+        return await decompose(context, objective, await analyse(context, objective, facts), facts)
+
+
+async def advance(app: Any, config: RunnableConfig, context: RunContext, **options: object) -> bool:
+    """One invocation of the outer graph from where it stands; whether the run has ended."""
+    snapshot = await app.aget_state(config)
+    state = RunState.model_validate(snapshot.values) if snapshot.values else None
+    if snapshot.values:
+        check_version(snapshot.values.get("version"), context.run)
+    if state is not None and state.ended:
+        return True
+    conductor = Conductor(context.settings.slots)
+    if state is not None and state.plan is not None:
+        results = {**state.results, **_finished_siblings(snapshot.tasks)}
+        conductor.open(state.plan, results, context_items(state.analysis, state.facts))
+    begin = None if state is not None else _beginning(context)
+    context.ledger.record(_started(context) if begin else RunResumed(process=os.getpid()))
+    ended = await app.ainvoke(begin, config, context=Means(context, conductor), **options)
+    return bool(ended.get("ended"))
+
+
+def _beginning(context: RunContext) -> RunUpdate:
+    ledger = context.ledger
+    objective = Objective.model_validate_json(_noted(ledger, "objective_json", context.run))
+    begin = RunUpdate(version=1, objective=objective)
+    if plan := ledger.noted("plan"):
+        begin["plan"] = Plan.model_validate_json(plan)
+    return begin
+
+
+def _started(context: RunContext) -> RunStarted:
+    return RunStarted(
+        objective=_noted(context.ledger, "objective", context.run),
+        base=context.repository.user.base_commit,
+        branch=context.repository.branch,
+        model=model_name(context.model),
+        sandbox=context.sandbox.level,
+    )
+
+
+def _finished_siblings(tasks: Sequence[Any]) -> dict[str, TaskResult]:
+    """Results of the open superstep: they are on disk, but not yet in the state's values."""
+    found: dict[str, TaskResult] = {}
+    for task in tasks:
+        for name, result in ((task.result or {}).get("results") or {}).items():
+            found[name] = TaskResult.model_validate(result)
+    return found
+
+
+def _folders(root: Path, settings: Settings) -> list[Folder]:
+    return [packaged_specialists(), *(root / folder for folder in settings.roster)]
+
+
+def _trees(run: str) -> Path:
+    return cache_folder() / "trees" / run
+
+
+def _noted(ledger: Ledger, name: str, run: str) -> str:
+    value = ledger.noted(name)
+    if value is None:
+        msg = f"run {run} was not created completely: start a new run"
+        raise ConfigurationError(msg)
+    return value

@@ -1,0 +1,222 @@
+"""One specialist's way through one task: brief, work, inspect, merge, and the four rungs of the ladder."""
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from backend_coordinator.domain.events import Failed, TaskStarted
+from backend_coordinator.domain.failure import Attempt, Dossier, Failure, LevelBudget
+from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.graph.answers import Means, answer_to
+from backend_coordinator.graph.routing import RUNGS, after_inspection, after_work, climb
+from backend_coordinator.graph.state import TaskState, TaskUpdate
+from backend_coordinator.nodes import levels
+from backend_coordinator.nodes.brief import assign, fresh_tree, items_from
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.inspect import digest, inspect_delivery
+from backend_coordinator.nodes.merge import merge_delivery
+from backend_coordinator.nodes.tools.bench import Bench
+from backend_coordinator.nodes.work import work as work_on
+
+Flow = CompiledStateGraph[Any, Any, Any, Any]
+
+
+async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """Prepares the next attempt: a tree, and an assignment filtered for its specialist."""
+    run, conductor = runtime.context.run, runtime.context.conductor
+    assert conductor.plan is not None
+    task, attempt = state.task, state.attempt + 1
+    base = await fresh_tree(run, task) if state.fresh else state.base
+    items = (*conductor.items, *items_from([conductor.results[need] for need in task.needs]))
+    assignment = assign(
+        run,
+        task,
+        run.roster.get(state.specialist),
+        attempt=attempt,
+        items=items,
+        guidance=state.guidance,
+        blocks=conductor.plan.blocks[task.id],
+    )
+    run.ledger.record(TaskStarted(task=task.id, specialist=state.specialist, attempt=attempt, title=task.title))
+    return {"attempt": attempt, "base": base, "fresh": False, "assignment": assignment, "failure": None}
+
+
+async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """One attempt: turns and tools until it is submitted, fails, or needs a person's consent."""
+    run = runtime.context.run
+    assert state.assignment is not None
+    specialist = run.roster.get(state.specialist)
+    bench = Bench(run.repository.trees / state.task.id, state.task, specialist, run, state.attempt)
+    worked = await work_on(state.assignment, bench, specialist.prompt)
+    if worked.question is not None:
+        return {"question": worked.question}
+    update: TaskUpdate = {
+        "usage": state.usage + worked.usage,
+        "submission": worked.submission,
+        "question": None,
+    }
+    return {**update, **_failing(state, run, worked.failure)} if worked.failure else update
+
+
+async def consent(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """A person allows or refuses one tool call; the attempt then goes on from its journal."""
+    assert state.question is not None
+    await answer_to(state.question, runtime, state.task.id)
+    return {"question": None}
+
+
+async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """The gates look at what was really delivered."""
+    run = runtime.context.run
+    assert state.submission is not None
+    found = await inspect_delivery(
+        run,
+        state.task,
+        state.submission,
+        specialist=state.specialist,
+        base=state.base,
+        attempt=state.attempt,
+        earlier=state.attempts,
+    )
+    update: TaskUpdate = {"delivery": found.delivery, "verdicts": found.verdicts}
+    if found.failure is None:
+        return update
+    return {**update, **_failing(state, run, found.failure, digest(found.delivery))}
+
+
+async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """The delivery joins the run's branch, or its failure climbs."""
+    run = runtime.context.run
+    assert state.delivery is not None
+    failure = await merge_delivery(run, state.task, state.delivery, waived=frozenset(state.waived))
+    if failure is None:
+        return {"ending": "merged"}
+    return {**_failing(state, run, failure), "fresh": True}
+
+
+async def ladder(state: TaskState) -> TaskUpdate:
+    """The foot of the ladder; which rung comes next is decided by the table alone."""
+    return {}
+
+
+async def level_1(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """Self-recovery."""
+    run = runtime.context.run
+    assert state.failure is not None
+    author = run.roster.get(state.specialist)
+    return _stepped(state, await levels.self_recovery(run, state.task, author, state.failure))
+
+
+async def level_2(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """Peer consultation."""
+    run = runtime.context.run
+    author = run.roster.get(state.specialist)
+    return _stepped(state, await levels.consult(run, state.task, author, dossier_of(state)))
+
+
+async def level_3(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """Coordinator review."""
+    run = runtime.context.run
+    author = run.roster.get(state.specialist)
+    return _stepped(state, await levels.coordinator_review(run, state.task, author, dossier_of(state)))
+
+
+async def level_4(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """Strategic escalation: a question with the dossier, to a person or a parent graph."""
+    run, dossier = runtime.context.run, dossier_of(state)
+    question = levels.question_for(run, state.task, dossier)
+    answer = await answer_to(question, runtime, state.task.id)
+    step = levels.strategic_escalation(run, state.task, dossier, question, answer)
+    update = _stepped(state, step)
+    if answer.decision == "waive":
+        update["waived"] = (*state.waived, *dossier.failure.items)
+        update["failure"] = None
+    return update
+
+
+async def give_up(state: TaskState) -> TaskUpdate:
+    """The end of a task that did not pass; what depends on it is skipped."""
+    last = state.escalations[-1].action if state.escalations else None
+    reason = state.failure.summary if state.failure else "given up"
+    ending = {"abandon": "abandoned", "abort": "aborted"}.get(last or "", "given_up")
+    return {"ending": ending, "reason": reason}  # type: ignore[typeddict-item]
+
+
+def after_rung(state: TaskState) -> str:
+    """Another attempt, a merge under a waiver, the end, or the next rung when this one could not help."""
+    action = state.escalations[-1].action
+    if action is None:
+        return "ladder"
+    if action == "waive":
+        return "merge"
+    return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
+
+
+def dossier_of(state: TaskState) -> Dossier:
+    """What is handed up with the present failure."""
+    assert state.failure is not None
+    return Dossier(task=state.task.id, failure=state.failure, attempts=state.attempts, escalations=state.escalations)
+
+
+def result_of(state: TaskState, seconds: float) -> TaskResult:
+    """How the task ended, as the outer graph and the report keep it."""
+    task, delivery = state.task, state.delivery
+    status = state.ending or "given_up"
+    return TaskResult(
+        id=task.id,
+        title=task.title,
+        specialist=state.specialist,
+        needs=task.needs,
+        status="abandoned" if status == "aborted" else status,
+        aborts=status == "aborted",
+        reason=state.reason,
+        summary=delivery.summary if delivery else "",
+        commit=delivery.commit if delivery else "",
+        artifacts=delivery.artifacts if delivery else (),
+        decisions=delivery.decisions if delivery else (),
+        claims=delivery.claims if delivery else (),
+        requests=delivery.needs if delivery else (),
+        attempts=state.attempt,
+        failures=state.attempts,
+        escalations=state.escalations,
+        verdicts=state.verdicts,
+        waived=state.waived,
+        usage=state.usage,
+        seconds=round(seconds, 3),
+        log=f"transcripts/{task.id}-{state.attempt}.jsonl",
+    )
+
+
+def specialist_flow(budget: LevelBudget) -> Flow:
+    """The compiled flow that every specialist's node runs; `budget` bounds each rung."""
+    graph = StateGraph(TaskState, context_schema=Means)
+    for step in (brief, work, consent, inspect, merge, ladder, level_1, level_2, level_3, level_4, give_up):
+        graph.add_node(step.__name__, step)
+    graph.add_edge(START, "brief")
+    graph.add_edge("brief", "work")
+    graph.add_conditional_edges("work", after_work, ["consent", "inspect", "ladder"])
+    graph.add_edge("consent", "work")
+    graph.add_conditional_edges("inspect", after_inspection, ["merge", "ladder"])
+    graph.add_conditional_edges("merge", lambda s: END if s.ending else "ladder", [END, "ladder"])
+    graph.add_conditional_edges("ladder", lambda s: climb(s, budget), [*RUNGS, "give_up"])
+    for rung in RUNGS:
+        graph.add_conditional_edges(rung, after_rung, ["ladder", "brief", "merge", "give_up"])
+    graph.add_edge("give_up", END)
+    return graph.compile()
+
+
+def _failing(state: TaskState, run: RunContext, failure: Failure, delivered: str = "") -> TaskUpdate:
+    attempt = Attempt(number=state.attempt, specialist=state.specialist, failure=failure, delivery_digest=delivered)
+    run.ledger.record(Failed(task=state.task.id, attempt=state.attempt, failure=failure.kind, summary=failure.summary))
+    return {"failure": failure, "attempts": (*state.attempts, attempt)}
+
+
+def _stepped(state: TaskState, step: levels.Step) -> TaskUpdate:
+    update: TaskUpdate = {"escalations": (*state.escalations, step.escalation)}
+    if step.guidance is not None:
+        update["guidance"] = (*state.guidance, step.guidance)
+    if step.reassigned is not None:
+        update["specialist"], update["fresh"] = step.reassigned, True
+    return update

@@ -1,0 +1,57 @@
+"""The last look: the whole merged tree against the base it grew from, and what follows from it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from backend_coordinator.domain.plan import Effort, Plan, Task
+from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.gates.policy import accepted, failures
+from backend_coordinator.nodes.inspect import judge
+
+
+async def integrate(context: RunContext) -> str:
+    """Makes sure that the user's branch shows the run's; says which commit that is."""
+    async with context.merging:
+        return await asyncio.to_thread(context.repository.publish)
+
+
+async def acceptance(context: RunContext, results: Mapping[str, TaskResult]) -> tuple[Verdict, ...]:
+    """All 40 verdicts on the merged tree; what a person waived stands as waived, never as pass."""
+    head = await asyncio.to_thread(context.repository.head)
+    verdicts = await judge(context, context.repository.user.base_commit, head, "acceptance")
+    waived = {item for result in results.values() for item in result.waived}
+    return tuple(
+        v.model_copy(update={"verdict": Outcome.WAIVED}) if v.id in waived and v.verdict is Outcome.FAIL else v
+        for v in verdicts
+    )
+
+
+def is_accepted(
+    context: RunContext, plan: Plan | None, results: Mapping[str, TaskResult], verdicts: Sequence[Verdict]
+) -> bool:
+    """Whether every task was merged, nothing fails and all that is required passes."""
+    if plan is None or any(task.id not in results or results[task.id].status != "merged" for task in plan.tasks):
+        return False
+    return accepted(verdicts, context.settings.required)
+
+
+def repair_task(plan: Plan, results: Mapping[str, TaskResult], verdicts: Sequence[Verdict]) -> Task | None:
+    """A task that mends what fails on the merged tree only, for whoever wrote most of the code; None if none can."""
+    failed = failures(verdicts)
+    merged = [r for r in results.values() if r.status == "merged" and "write_code" in plan[r.id].steps]
+    if not failed or not merged or len(plan.tasks) > 990:
+        return None
+    author = max(merged, key=lambda result: (len(result.artifacts), result.id))
+    number = max(int(task.id[-3:]) for task in plan.tasks) + 1
+    return Task(
+        id=f"backend-T{number:03d}",
+        title=f"Mend {', '.join(v.id for v in failed)} on the merged tree",
+        objective="The merged work fails these gates; mend it:\n" + "\n".join(f"{v.id}: {v.reason}" for v in failed),
+        specialist=author.specialist,
+        needs=tuple(r.id for r in results.values() if r.status == "merged"),
+        steps=("write_code",),
+        acceptance_criteria=tuple(f"{v.id} passes" for v in failed),
+        effort=Effort.MEDIUM,
+    )

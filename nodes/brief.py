@@ -1,0 +1,84 @@
+"""Prepares one attempt: a tree to work in and an assignment to work from."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+
+from backend_coordinator.domain.context import Assignment, ContextItem, ContextKind, ContextManifest, Message
+from backend_coordinator.domain.objective import Analysis, RepositoryFacts
+from backend_coordinator.domain.plan import Task
+from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.firewall import packet
+
+
+async def fresh_tree(context: RunContext, task: Task) -> str:
+    """Checks the run's present head out for a task and says which commit that is."""
+    head = await asyncio.to_thread(context.repository.head)
+    await asyncio.to_thread(context.repository.checkout, head, task.id)
+    return head
+
+
+def assign(
+    context: RunContext,
+    task: Task,
+    specialist: Specialist,
+    *,
+    attempt: int,
+    items: Sequence[ContextItem],
+    guidance: Sequence[Message],
+    blocks: Sequence[str],
+) -> Assignment:
+    """The assignment for one attempt; its manifest is kept in the run's folder under `manifests/`."""
+    text, manifest = packet(specialist, task, items, blocks=blocks, budget=context.settings.packet_tokens)
+    keep_manifest(context, manifest, attempt)
+    return Assignment(
+        task=task.id,
+        specialist=specialist.name,
+        attempt=attempt,
+        packet=context.redact(text),
+        guidance=tuple(guidance),
+    )
+
+
+def keep_manifest(context: RunContext, manifest: ContextManifest, attempt: int) -> None:
+    """Writes a manifest where `explain-context` finds it."""
+    folder = context.folder / "manifests"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+    (folder / f"{manifest.task}-{attempt}.json").write_text(text, encoding="utf-8")
+
+
+def context_items(analysis: Analysis, facts: RepositoryFacts) -> tuple[ContextItem, ...]:
+    """The analysis and the repository's facts as items, each with its kind."""
+    answers: Mapping[ContextKind, tuple[str, ...]] = {
+        ContextKind.API_REQUIREMENT: analysis.endpoints,
+        ContextKind.DATA_MODEL: analysis.schema_changes,
+        ContextKind.SECURITY_REQUIREMENT: analysis.auth_requirements,
+        ContextKind.PERFORMANCE_REQUIREMENT: analysis.performance_requirements,
+        ContextKind.SCALABILITY_CONSTRAINT: analysis.scalability_constraints,
+        ContextKind.THIRD_PARTY_CONTRACT: analysis.third_party_integrations,
+        ContextKind.OPERATIONS: analysis.monitoring_needs,
+    }
+    stack = {name: value for name, value in facts.model_dump().items() if value}
+    found = "; ".join(f"{name}: {', '.join(value)}" for name, value in stack.items()) or "an empty repository"
+    return (
+        ContextItem(kind=ContextKind.TECHNOLOGY_STACK, source="repository", text=found),
+        *(ContextItem(kind=k, source="analysis", text="\n".join(texts)) for k, texts in answers.items() if texts),
+    )
+
+
+def items_from(results: Sequence[TaskResult]) -> tuple[ContextItem, ...]:
+    """What direct dependencies decided and delivered; files by name, to be read with the tools."""
+    decided = [
+        ContextItem(kind=decision.kind, source=result.id, text=decision.text)
+        for result in results
+        for decision in result.decisions
+    ]
+    delivered = [
+        ContextItem(kind=artifact.kind, source=result.id, text=f"{artifact.change} {artifact.path}")
+        for result in results
+        for artifact in result.artifacts
+    ]
+    return (*decided, *delivered)

@@ -1,0 +1,58 @@
+"""What every verb of one run works with."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend_coordinator.domain.roster import Roster, Specialist
+from backend_coordinator.nodes.gates.inspection import VerdictCache
+from backend_coordinator.nodes.journal import Transcript
+from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.resolve import resolve_model
+from backend_coordinator.nodes.redaction import Redactor
+from backend_coordinator.nodes.workspace.environment import Environment, build
+from backend_coordinator.nodes.workspace.repository import RunRepository
+from backend_coordinator.nodes.workspace.sandbox import Sandbox
+from backend_coordinator.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run's means: its folder, repository, ledger, people and rules. Never persisted."""
+
+    run: str
+    folder: Path
+    cache: Path
+    settings: Settings
+    roster: Roster
+    model: "str | BaseChatModel"
+    repository: RunRepository
+    ledger: Ledger
+    sandbox: Sandbox
+    redact: Redactor
+    merging: asyncio.Lock
+    """Held by whoever merges: one delivery at a time."""
+
+    def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
+        """The specialist's own model if it names one, else the run's; None asks for the coordinator's."""
+        if specialist is None:
+            return resolve_model(self.model)
+        return resolve_model(specialist.model or self.model, temperature=specialist.temperature)
+
+    def transcript(self, name: str) -> Transcript:
+        """The journal called `name`, such as `backend-T001-1` or `analysis`."""
+        return Transcript(self.folder / "transcripts" / f"{name}.jsonl", self.redact)
+
+    @property
+    def verdicts(self) -> VerdictCache:
+        """Verdicts on trees already looked at."""
+        return VerdictCache(self.folder / "verdicts")
+
+    async def environment(self, tree: Path) -> Environment:
+        """The environment that the tree's own manifests ask for."""
+        services = tuple(sorted(self.settings.services.items()))
+        return await build(tree, cache=self.cache, sandbox=self.sandbox, services=services)

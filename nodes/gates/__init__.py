@@ -1,0 +1,1 @@
+"""Quality gates: forty items, each answered with evidence bound to one tree."""

@@ -1,0 +1,116 @@
+"""Finding a FastAPI application in a tree and asking it for its OpenAPI document."""
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from backend_coordinator.domain.verdict import Evidence
+from backend_coordinator.nodes.gates.evidence import digest, one_line
+from backend_coordinator.nodes.gates.files import product_python
+from backend_coordinator.nodes.gates.openapi import Document
+from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
+from backend_coordinator.nodes.gates.shared import once
+from backend_coordinator.nodes.workspace.environment import Environment, Unit
+from backend_coordinator.nodes.workspace.trees import Tree
+
+_USUAL = ("main", "app", "application", "server", "api", "asgi", "__init__")
+
+
+@dataclass(frozen=True)
+class Application:
+    """A tree's web application; `document` is None when there is no application or, with a `problem`, no answer.
+
+    `served` says whether users can fetch the document from the running application.
+    """
+
+    path: str = ""
+    problem: str | None = None
+    document: Document | None = None
+    served: bool = False
+    evidence: tuple[Evidence, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Place:
+    unit: Unit
+    path: str
+    module: str
+    name: str
+
+
+async def application_of(tree: Tree, environment: Environment) -> Application:
+    """Import the tree's FastAPI application in its environment; without one, an empty `Application`."""
+    return await once(("application", tree.oid), lambda: _application(tree, environment))
+
+
+async def _application(tree: Tree, environment: Environment) -> Application:
+    place = min(_places(tree, environment), key=_rank, default=None)
+    if place is None:
+        return Application()
+    if place.unit.problem:
+        return Application(place.path, f"the environment cannot be built: {place.unit.problem}")
+    if intruder := shadowed(tree.path / place.unit.root):
+        return Application(place.path, f"{intruder} would run in place of a tool: rename it")
+    async with copied(tree.path, environment) as scratch:
+        if "fastapi" not in await installed(scratch, place.unit.root):
+            return Application(place.path, "fastapi is not installed: declare it in the project's dependencies")
+        target = scratch.results / "app.json"
+        command = ["python", scratch.script("dump_app"), place.module, place.name, str(target)]
+        done = await scratch.run(command, place.unit.root)
+        output = scratch.plain(done.output)
+        if not target.exists():
+            last = one_line((output.strip().splitlines() or ["no message"])[-1], 200)
+            return Application(place.path, f"{place.path} cannot be imported: {last}")
+        dump = json.loads(target.read_text())
+    evidence = Evidence(
+        tool="fastapi",
+        version=dump["version"],
+        command=tuple(scratch.plain(word) for word in command),
+        exit_code=done.exit_code,
+        output_sha256=digest(output),
+        summary=f"app.openapi() of {place.module}:{place.name}",
+    )
+    return Application(place.path, None, Document(place.path, dump["openapi"]), dump["served"], (evidence,))
+
+
+def _places(tree: Tree, environment: Environment) -> Iterator[_Place]:
+    units = sorted(environment.units, key=lambda unit: -len(unit.root))
+    for path in product_python(tree, frozenset(tree.files)):
+        text = tree.read(path) or ""
+        unit = next((u for u in units if PurePosixPath(path).is_relative_to(u.root)), None)
+        if unit is None or ("FastAPI" not in text and "create_app" not in text):
+            continue
+        try:
+            names = list(_names(ast.parse(text)))
+        except SyntaxError:
+            continue
+        local = PurePosixPath(path).relative_to(unit.root).with_suffix("")
+        parts = [part for part in local.parts if part != "__init__"]
+        module = ".".join(parts[1:] if parts[:1] == ["src"] else parts)
+        yield from (_Place(unit, path, module, name) for name in names if module)
+
+
+def _names(module: ast.Module) -> Iterator[str]:
+    """Names bound to an application first, then factories that need no argument."""
+    made = {"FastAPI", "create_app", "make_app", "build_app", "get_app"}
+    for node in module.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
+            function = value.func
+            called = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            yield from (t.id for t in targets if isinstance(t, ast.Name) and called in made)
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and node.name in made:
+            arguments = node.args
+            needed = len(arguments.posonlyargs + arguments.args) - len(arguments.defaults)
+            if needed <= 0 and None not in arguments.kw_defaults:
+                yield node.name
+
+
+def _rank(place: _Place) -> tuple[bool, int, int, str]:
+    stem = PurePosixPath(place.path).stem
+    usual = _USUAL.index(stem) if stem in _USUAL else len(_USUAL)
+    return place.name in {"create_app", "make_app", "build_app", "get_app"}, usual, place.path.count("/"), place.path

@@ -1,0 +1,24 @@
+"""The checks there are: every `@check` function of the seven category modules."""
+
+from backend_coordinator.nodes.gates.checks import (
+    api_design,
+    code_quality,
+    database,
+    documentation,
+    performance,
+    security,
+    testing,
+)
+from backend_coordinator.nodes.gates.registry import Check, Stage
+
+# The modules that wait for the test run stand last: a waiting check holds a slot of the inspection.
+_CATEGORIES = (security, database, performance, api_design, documentation, code_quality, testing)
+
+CHECKS: tuple[Check, ...] = tuple(
+    value for module in _CATEGORIES for value in vars(module).values() if isinstance(value, Check)
+)
+
+
+def checks_of(stage: Stage) -> tuple[Check, ...]:
+    """The checks that run at `stage`: all of them at acceptance."""
+    return tuple(check for check in CHECKS if stage == "acceptance" or check.stage == "delivery")

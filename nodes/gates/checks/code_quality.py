@@ -1,0 +1,180 @@
+"""Checks of code quality."""
+
+import ast
+import asyncio
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
+
+from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
+from backend_coordinator.nodes.gates.evidence import (
+    MOST_FINDINGS,
+    fails,
+    introduced,
+    not_applicable,
+    one_line,
+    passes,
+    read_evidence,
+    says,
+    unknown,
+)
+from backend_coordinator.nodes.gates.files import is_code, is_measured, is_test
+from backend_coordinator.nodes.gates.linters import run_linters
+from backend_coordinator.nodes.gates.project import run_tests
+from backend_coordinator.nodes.gates.registry import check
+from backend_coordinator.nodes.gates.secrets import secrets_in
+from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun
+from backend_coordinator.nodes.workspace.environment import Environment
+from backend_coordinator.nodes.workspace.trees import Tree
+
+LEAST_COVERAGE = 0.80
+
+
+@check("C1")
+async def style_follows_configuration(
+    base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
+) -> Verdict:
+    """The linters and the type checker the project itself configures have nothing new to say on changed files.
+
+    A project's style is what it configured, not our taste. Source: Code quality, project style guide.
+    """
+    if not any(is_code(head, path) for path in changed if path in head.files):
+        return not_applicable("C1", "no code changed")
+    tools = await run_linters(head.path, environment)
+    evidence = tuple(tool.evidence for tool in tools)
+    if not tools:
+        return unknown("C1", "the project configures no linter: configure ruff in pyproject.toml")
+    findings = [f for tool in tools for f in tool.findings if f.path in changed]
+    if findings and base:
+        before = await run_linters(base.path, environment)
+        findings = list(introduced(findings, [f for tool in before for f in tool.findings]))
+    if findings:
+        return fails("C1", findings, "follow the project's own configuration", *evidence)
+    if problem := next((tool.problem for tool in tools if tool.problem), None):
+        return unknown("C1", problem, *evidence)
+    return passes("C1", f"{', '.join(tool.tool for tool in tools)} have no new findings", *evidence)
+
+
+@check("C2")
+async def no_secrets_in_code(
+    base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
+) -> Verdict:
+    """No changed file holds a key, token or password that its old version did not hold.
+
+    What is committed once is known for ever. Source: Code quality, no hardcoded secrets or credentials.
+    """
+    paths = sorted(path for path in changed if path in head.files)
+    if not paths:
+        return not_applicable("C2", "no file was added or changed")
+    findings, skipped = await asyncio.to_thread(_new_secrets, base, head, paths)
+    evidence = read_evidence(findings, f"{len(paths)} files read", tool="detect-secrets")
+    if findings:
+        return fails("C2", findings, "revoke it and read it from the environment", evidence)
+    if skipped:
+        return unknown("C2", f"{skipped[0]} is too large or no UTF-8 text: look at it", evidence)
+    return passes("C2", f"no secrets in {len(paths)} changed files", evidence)
+
+
+def _new_secrets(base: Tree | None, head: Tree, paths: Sequence[str]) -> tuple[list[Finding], list[str]]:
+    known = {secret.value for path in paths for secret in secrets_in(path, (base and base.read(path)) or "")}
+    findings, skipped = [], []
+    for path in paths:
+        text = head.read(path)
+        if text is None:
+            skipped += [path] if is_code(head, path) or path.endswith((".env", ".yaml", ".yml", ".json")) else []
+            continue
+        for secret in secrets_in(path, text):
+            if secret.value not in known:
+                findings.append(Finding(path=path, line=secret.line, message=f"looks like {secret.kind}"))
+    return findings, skipped
+
+
+@check("C5")
+async def tests_pass_and_cover_the_change(
+    base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
+) -> Verdict:
+    """The project's tests pass, and at least 80 % of the lines the change introduced run under them.
+
+    Failures the base tree has too are named, not blamed. Source: Code quality, code is tested (coverage).
+    """
+    code = sorted(path for path in changed if is_code(head, path) or (base and is_code(base, path)))
+    foreign = [path for path in code if not path.endswith(".py")]
+    run = await run_tests(head.path, environment)
+    if run.problem:
+        return unknown("C5", run.problem, run.evidence)
+    if run.runner == "none":
+        return _without_tests(head, code, foreign, run)
+    if not run.green and not run.failing:
+        reason = f"{run.runner} ended with exit code {run.exit_code} and {run.summary}: make the tests run"
+        outcome = Outcome.FAIL if code else Outcome.UNKNOWN
+        return says("C5", outcome, reason, run.evidence)
+    old: Mapping[str, str] = {}
+    if run.failing and base:
+        before = await run_tests(base.path, environment)
+        old = before.failing
+    if new := [test for test in run.failing if test not in old]:
+        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+        reason = f"{new[0]} fails{more}: {one_line(run.failing[new[0]], 200)}; make it pass"
+        return says("C5", Outcome.FAIL, reason, run.evidence)
+    measured = [path for path in code if path in head.files and is_measured(path)]
+    verdict = _covered(base, head, measured, run, f"; failed before too: {', '.join(old)}" if old else "")
+    if verdict.verdict is Outcome.PASS and foreign:
+        return unknown("C5", f"{foreign[0]} is not Python: nothing here measures its tests", *verdict.evidence)
+    if verdict.verdict is Outcome.PASS and not code and not run.green:
+        return not_applicable("C5", "no code changed" + verdict.reason.partition("; ")[2], *verdict.evidence)
+    return verdict
+
+
+def _without_tests(head: Tree, code: Sequence[str], foreign: Sequence[str], run: TestRun) -> Verdict:
+    if not code:
+        return not_applicable("C5", "no code changed and the project has no tests", run.evidence)
+    if foreign:
+        return unknown("C5", f"{foreign[0]} is not Python: nothing here runs its tests", run.evidence)
+    if not any(_statements(head.read(path) or "") for path in code if not is_test(path)):
+        return unknown("C5", "the project has no tests", run.evidence)
+    first = next(path for path in code if not is_test(path) and _statements(head.read(path) or ""))
+    return fails("C5", [Finding(path=first, message="no test runs this code")], "add tests", run.evidence)
+
+
+def _covered(base: Tree | None, head: Tree, paths: Sequence[str], run: TestRun, note: str) -> Verdict:
+    executed, missing = 0, []
+    for path in paths:
+        text = head.read(path)
+        if text is None:
+            return unknown("C5", f"{path} is too large or no UTF-8 text", run.evidence)
+        new = _new_lines((base and base.read(path)) or "", text)
+        lines = run.coverage.get(path) or FileCoverage(frozenset(), _statements(text))
+        executed += len(new & lines.executed)
+        missing += [Finding(path=path, line=n, message="no test runs this line") for n in sorted(new & lines.missing)]
+    total = executed + len(missing)
+    share = executed / total if total else 1.0
+    evidence = _coverage_evidence(run, missing, f"{executed} of {total} introduced lines run under the tests")
+    if share < LEAST_COVERAGE:
+        fix = f"test the change: {share:.0%} of its {total} lines are covered, {LEAST_COVERAGE:.0%} are needed"
+        return fails("C5", missing, fix + note, run.evidence, evidence)
+    reason = f"{run.passed} tests pass and cover {share:.0%} of {total} introduced lines{note}"
+    return passes("C5", reason, run.evidence, evidence)
+
+
+def _coverage_evidence(run: TestRun, missing: Sequence[Finding], summary: str) -> Evidence:
+    return run.evidence.model_copy(
+        update={"tool": "coverage", "version": "", "summary": summary, "findings": tuple(missing[:MOST_FINDINGS])}
+    )
+
+
+def _new_lines(before: str, after: str) -> frozenset[int]:
+    old, new = before.splitlines(), after.splitlines()
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return frozenset(n + 1 for tag, _, _, start, end in blocks if tag != "equal" for n in range(start, end))
+
+
+def _statements(text: str) -> frozenset[int]:
+    """Lines on which statements begin, docstrings apart; all lines of what is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return frozenset(range(1, len(text.splitlines()) + 1))
+    return frozenset(
+        node.lineno
+        for node in nodes
+        if isinstance(node, ast.stmt) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    )

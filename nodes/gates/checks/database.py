@@ -1,0 +1,163 @@
+"""Checks of the database."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
+from backend_coordinator.nodes.gates.evidence import digest, fails, not_applicable, one_line, passes, unknown
+from backend_coordinator.nodes.gates.registry import check
+from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
+from backend_coordinator.nodes.workspace.environment import Environment
+from backend_coordinator.nodes.workspace.trees import Tree
+
+_OTHER_DIALECT = re.compile(
+    r"(?i)\b(?:BIG|SMALL)?SERIAL\b|\bJSONB\b|\bTIMESTAMPTZ\b|\bBYTEA\b|::\s*\w+|\$\$|\bCREATE\s+(?:EXTENSION|TYPE|SCHEMA|"
+    r"SEQUENCE|DOMAIN|FUNCTION|OR\s+REPLACE)\b|\bALTER\s+COLUMN\b|\bUSING\s+(?:gin|gist|btree|hash)\b|"
+    r"\bgen_random_uuid\b|\bnow\s*\(|\bAUTO_INCREMENT\b|\bENGINE\s*=|\bIDENTITY\s*\(|\bNVARCHAR\s*\(\s*MAX|"
+    r"\bGENERATED\s+(?:BY\s+DEFAULT|ALWAYS)\s+AS\s+IDENTITY\b|\bCONCURRENTLY\b|\bADD\s+CONSTRAINT\b"
+)
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+@check("D3")
+async def migrations_go_up_down_and_up(
+    base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
+) -> Verdict:
+    """Every migration has a way back, and up, down, up on a fresh SQLite database gives equal schemas.
+
+    A rollback that was never run is a hope. Source: Database, migration scripts tested; Database Change
+    Coordination, migration script with rollback.
+    """
+    plain = [path for path in head.files if path.endswith(".up.sql")]
+    lost = sorted(p for p in changed if p.endswith(".down.sql") and p not in head.files and _up_of(p) in plain)
+    touched = {path for path in changed if path.endswith((".up.sql", ".down.sql"))}
+    revisions = [path for path in head.files if _is_revision(head, path)]
+    if not touched and not changed.intersection(revisions):
+        return _other_migrations(head, changed)
+    missing = [p for p in plain if p in changed or _down_of(p) in lost if _down_of(p) not in head.files]
+    findings = [Finding(path=path, message=f"has no {PurePosixPath(_down_of(path)).name}") for path in missing]
+    findings += [f for path in revisions if path in changed for f in _without_downgrade(head, path)]
+    if findings:
+        return fails("D3", findings, "write the rollback")
+    if touched:
+        verdict = await _rehearse_plain(head, plain, touched, environment)
+        if not changed.intersection(revisions) or verdict.verdict != "pass":
+            return verdict
+    return await _rehearse_alembic(head, environment)
+
+
+def _other_migrations(head: Tree, changed: frozenset[str]) -> Verdict:
+    for path in sorted(changed.intersection(head.files)):
+        pure = PurePosixPath(path)
+        known = pure.suffix in {".sql", ".py", ".js", ".ts", ".java", ".xml", ".rb"} and pure.name != "__init__.py"
+        if known and {"migrations", "migrate", "alembic"}.intersection(pure.parts[:-1]) and _moves_schema(head, path):
+            return unknown("D3", f"{path} is neither NNNN_name.up.sql with .down.sql nor an Alembic revision")
+    return not_applicable("D3", "no migration changed")
+
+
+def _moves_schema(head: Tree, path: str) -> bool:
+    text = head.read(path) or ""
+    return path.endswith(".sql") or re.search(r"(?i)migrations\.Migration|create_?table|add_?column", text) is not None
+
+
+def _up_of(path: str) -> str:
+    return path.removesuffix(".down.sql") + ".up.sql"
+
+
+def _down_of(path: str) -> str:
+    return path.removesuffix(".up.sql") + ".down.sql"
+
+
+async def _rehearse_plain(head: Tree, plain: list[str], touched: set[str], environment: Environment) -> Verdict:
+    folders = {PurePosixPath(path).parent for path in touched}
+    evidence: list[Evidence] = []
+    for folder in sorted(folders):
+        pairs = [(up, _down_of(up)) for up in sorted(plain) if PurePosixPath(up).parent == folder]
+        if not pairs:
+            continue
+        if gap := next((up for up, down in pairs if down not in head.files), None):
+            return unknown("D3", f"{gap} has no way back, so the newer migrations cannot be rehearsed with it")
+        for path in (path for pair in pairs for path in pair):
+            if foreign := _OTHER_DIALECT.search(_COMMENT.sub("", head.read(path) or "")):
+                line = one_line(foreign.group())
+                return unknown("D3", f"{path} is not written for SQLite ({line}): rehearse it on its own database")
+        found = await _run_plain(head, pairs, environment)
+        evidence.append(found)
+        if found.exit_code not in (0, 1):
+            return unknown("D3", f"the rehearsal could not run: {found.summary}", *evidence)
+        if found.findings:
+            blamed = any(path in touched for path in (found.findings[0].path, _up_of(found.findings[0].path)))
+            if blamed:
+                return fails("D3", found.findings, "correct the migration", *evidence)
+            return unknown("D3", f"an older migration fails: {found.summary}", *evidence)
+    return passes("D3", "all migrations run up, down and up with equal schemas on SQLite", *evidence)
+
+
+async def _run_plain(head: Tree, pairs: list[tuple[str, str]], environment: Environment) -> Evidence:
+    async with copied(head.path, environment) as scratch:
+        command = ["python", "-I", scratch.script("rehearse"), json.dumps(pairs)]
+        done = await scratch.run(command)
+    lines = done.stdout.strip().splitlines()
+    ran = done.exit_code in (0, 1) and lines
+    answer: dict[str, Any] = json.loads(lines[-1]) if ran else {"broken": None, "sqlite": ""}
+    broken = [Finding(path=answer["broken"][0], message=answer["broken"][1])] if answer["broken"] else []
+    return Evidence(
+        tool="sqlite",
+        version=answer["sqlite"],
+        command=tuple(scratch.plain(word) for word in command),
+        exit_code=done.exit_code,
+        output_sha256=digest(done.output),
+        summary=one_line(broken[0].message if broken else done.output[-200:]),
+        findings=tuple(broken),
+    )
+
+
+def _is_revision(head: Tree, path: str) -> bool:
+    if not path.endswith(".py") or "versions" not in PurePosixPath(path).parts:
+        return False
+    text = head.read(path) or ""
+    return "down_revision" in text and "def upgrade" in text
+
+
+def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
+    try:
+        functions = {n.name: n for n in ast.parse(head.read(path) or "").body if isinstance(n, ast.FunctionDef)}
+    except SyntaxError as error:
+        yield Finding(path=path, line=error.lineno or 0, message="cannot be parsed")
+        return
+    acts = {name: any(isinstance(n, ast.Call) for n in ast.walk(f)) for name, f in functions.items()}
+    if acts.get("upgrade") and not acts.get("downgrade"):
+        yield Finding(path=path, message="downgrade does nothing")
+
+
+async def _rehearse_alembic(head: Tree, environment: Environment) -> Verdict:
+    unit = next((u for u in environment.units if str(PurePosixPath(u.root, "alembic.ini")) in head.files), None)
+    if unit is None or unit.problem or shadowed(head.path / unit.root):
+        return unknown("D3", (unit and unit.problem) or "alembic.ini is not at the top of a unit")
+    async with copied(head.path, environment) as scratch:
+        version = (await installed(scratch, unit.root)).get("alembic")
+        if version is None:
+            return unknown("D3", "alembic is not installed: declare it in the project's dependencies")
+        answer = scratch.results / "answer.json"
+        command = ["python", scratch.script("rehearse_alembic"), str(scratch.results / "db.sqlite"), str(answer)]
+        done = await scratch.run(command, unit.root)
+        broken = json.loads(answer.read_text())["broken"] if answer.exists() else None
+        evidence = Evidence(
+            tool="alembic",
+            version=version,
+            command=tuple(scratch.plain(word) for word in command),
+            exit_code=done.exit_code,
+            output_sha256=digest(scratch.plain(done.output)),
+            summary=one_line(broken or done.output[-200:] or "up, down and up with equal schemas"),
+        )
+        ran = answer.exists()
+    if not ran:
+        last = (done.output.strip().splitlines() or ["no message"])[-1]
+        return unknown("D3", f"the migrations do not run on SQLite: {one_line(last, 200)}", evidence)
+    if broken:
+        return fails("D3", [Finding(path="alembic.ini", message=broken)], "correct the migration", evidence)
+    return passes("D3", "all revisions run up, down and up with equal schemas on SQLite", evidence)

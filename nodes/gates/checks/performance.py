@@ -1,0 +1,1 @@
+"""Checks of performance: none yet, so a person decides these items."""

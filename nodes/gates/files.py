@@ -1,0 +1,87 @@
+"""Which files are code, tests and documentation."""
+
+from pathlib import PurePosixPath
+
+from backend_coordinator.nodes.workspace.trees import Tree
+
+_CODE = frozenset(
+    [
+        ".py",
+        ".pyx",
+        ".ipynb",
+        ".js",
+        ".mjs",
+        ".cjs",
+        ".jsx",
+        ".ts",
+        ".tsx",
+        ".java",
+        ".kt",
+        ".kts",
+        ".scala",
+        ".groovy",
+        ".go",
+        ".rs",
+        ".rb",
+        ".php",
+        ".cs",
+        ".fs",
+        ".vb",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".h",
+        ".hpp",
+        ".swift",
+        ".m",
+        ".ex",
+        ".exs",
+        ".erl",
+        ".clj",
+        ".lua",
+        ".pl",
+        ".pm",
+        ".sh",
+        ".bash",
+        ".ps1",
+        ".dart",
+        ".r",
+        ".graphql",
+        ".proto",
+    ]
+)
+_NOT_MEASURED = frozenset({"setup.py", "noxfile.py", "docs/conf.py"})
+
+
+def is_code(tree: Tree, path: str) -> bool:
+    """True for programs in any language; a file without suffix is one if it starts as a script does."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix in _CODE or (not suffix and (tree.read(path) or "").startswith("#!"))
+
+
+def is_test(path: str) -> bool:
+    """True for test modules and what stands in a test folder."""
+    pure = PurePosixPath(path)
+    name = pure.name
+    in_folder = any(part in {"tests", "test", "__tests__"} for part in pure.parts[:-1])
+    return in_folder or name == "conftest.py" or (name.endswith(".py") and _names_a_test(pure.stem))
+
+
+def _names_a_test(stem: str) -> bool:
+    return stem.startswith("test_") or stem.endswith("_test") or stem in {"test", "tests"}
+
+
+def is_measured(path: str) -> bool:
+    """True for Python files whose lines tests should run: no tests, no build files, no migrations."""
+    pure = PurePosixPath(path)
+    return (
+        pure.suffix == ".py"
+        and not is_test(path)
+        and path not in _NOT_MEASURED
+        and not {"migrations", "alembic"}.intersection(pure.parts[:-1])
+    )
+
+
+def product_python(tree: Tree, paths: frozenset[str]) -> tuple[str, ...]:
+    """The Python files among `paths` that the tree holds and that are no tests."""
+    return tuple(p for p in sorted(paths) if p.endswith(".py") and p in tree.files and not is_test(p))

@@ -1,0 +1,1 @@
+"""Scripts that run inside the project's environment; they import nothing of this package."""

@@ -1,0 +1,195 @@
+"""OpenAPI documents: finding them in a tree, validating them, and reading their operations."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+from urllib.parse import urlsplit
+
+import yaml
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+
+from backend_coordinator.nodes.workspace.trees import Tree
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_MARK = re.compile(r"""^\s*\{?\s*["']?openapi["']?\s*:\s*["']?3""", re.MULTILINE)
+_MOST_NODES = 200_000
+Node = Mapping[str, object]
+
+
+class Parameter(NamedTuple):
+    """What callers see of a parameter; `maximum` of its schema bounds page sizes."""
+
+    name: str
+    place: str
+    required: bool
+    maximum: float | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method on one path, the server's path in front."""
+
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    statuses: frozenset[str]
+    listing: bool
+    """Answers with an array, or with an object that carries the items of one."""
+    bounded: bool
+    """The array has a maxItems of its own."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Method and path, the names of path parameters left out."""
+        return self.method, re.sub(r"\{[^}]*\}", "{}", self.path)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One OpenAPI document and the file it was found in."""
+
+    path: str
+    content: Node
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """All operations; parts of the wrong form are skipped, validation names them."""
+        return tuple(self._operations())
+
+    def problems(self) -> tuple[str, ...]:
+        """Why the document is not valid OpenAPI 3, one line each; references to other files are not followed."""
+        if foreign := sorted({ref for ref in _references(self.content) if not ref.startswith("#")}):
+            raise ForeignReference(foreign[0])
+        old = str(self.content.get("openapi")).startswith("3.0")
+        validator = (OpenAPIV30SpecValidator if old else OpenAPIV31SpecValidator)(dict(self.content))
+        found = []
+        try:
+            for error in validator.iter_errors():
+                found.append(f"{'/'.join(map(str, error.absolute_path))}: {error.message}".lstrip(": "))
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            # The validator stumbles over documents that are wrong enough.
+            found.append(f"cannot be read as OpenAPI: {type(error).__name__} {error}")
+        return tuple(found)
+
+    def _operations(self) -> Iterator[Operation]:
+        server = _server_path(self.content)
+        for path, item in _node(self.content.get("paths")).items():
+            shared = self._parameters(_node(item).get("parameters"))
+            for method, operation in _node(item).items():
+                if method not in _METHODS:
+                    continue
+                own = self._parameters(_node(operation).get("parameters"))
+                named = {(p.name, p.place): p for p in (*shared, *own)}
+                responses = _node(_node(operation).get("responses"))
+                array = self._array(path, responses) if method == "get" else None
+                yield Operation(
+                    method.upper(),
+                    server + path,
+                    tuple(named.values()),
+                    frozenset(map(str, responses)),
+                    array is not None and not path.endswith("}"),
+                    array is not None and "maxItems" in array,
+                )
+
+    def _parameters(self, values: object) -> tuple[Parameter, ...]:
+        found = []
+        for value in values if isinstance(values, list) else []:
+            node = self._resolve(value)
+            schemas = [self._resolve(node.get("schema"))]
+            schemas += [self._resolve(s) for s in _list(schemas[0].get("anyOf"))]
+            maxima = [s["maximum"] for s in schemas if isinstance(s.get("maximum"), int | float)]
+            place, required = str(node.get("in")), bool(node.get("required"))
+            found.append(Parameter(str(node.get("name")), place, required, cast(float, max(maxima, default=None))))  # type: ignore[type-var]
+        return tuple(found)
+
+    def _array(self, path: str, responses: Node) -> Node | None:
+        ok = self._resolve(responses.get("200") or responses.get("2XX"))
+        content = _node(ok.get("content"))
+        media = next((_node(value) for kind, value in content.items() if "json" in kind), {})
+        schema = self._resolve(media.get("schema"))
+        if schema.get("type") == "array":
+            return schema
+        names = {
+            "items",
+            "results",
+            "data",
+            "records",
+            "entries",
+            path.rstrip("/").rpartition("/")[2].replace("-", "_"),
+        }
+        properties = [self._resolve(v) for k, v in _node(schema.get("properties")).items() if k in names]
+        return next((p for p in properties if p.get("type") == "array"), None)
+
+    def _resolve(self, value: object) -> Node:
+        node = _node(value)
+        for _ in range(20):
+            if not isinstance(reference := node.get("$ref"), str):
+                return node
+            target: object = self.content
+            for part in reference.removeprefix("#/").split("/"):
+                target = _node(target).get(part.replace("~1", "/").replace("~0", "~"))
+            node = _node(target)
+        return {}
+
+
+class ForeignReference(Exception):
+    """A `$ref` that leaves the document."""
+
+
+def contracts(tree: Tree) -> tuple[Document, ...]:
+    """Every OpenAPI 3 document of the tree; one that cannot be read has its problem as only content."""
+    found = []
+    for path in tree.files:
+        if path.endswith((".yaml", ".yml", ".json")) and _MARK.search(text := tree.read(path) or ""):
+            found.append(_load(path, text))
+    return tuple(found)
+
+
+def _load(path: str, text: str) -> Document:
+    try:
+        content = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        return Document(path, {"openapi": "3.1.0", "unreadable": str(error)})
+    # Aliases make small YAML stand for endless documents.
+    if not isinstance(content, dict) or _too_large(content):
+        return Document(path, {"openapi": "3.1.0", "unreadable": "no mapping, or too large"})
+    return Document(path, json.loads(json.dumps(content, default=str)))
+
+
+def _too_large(content: object) -> bool:
+    stack, seen = [content], 0
+    while stack and seen <= _MOST_NODES:
+        seen += 1
+        node = stack.pop()
+        stack.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+    return seen > _MOST_NODES
+
+
+def _references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _server_path(content: Node) -> str:
+    servers = _list(content.get("servers"))
+    url = str(_node(servers[0]).get("url", "")) if servers else ""
+    return urlsplit(url).path.rstrip("/")
+
+
+def _node(value: object) -> Node:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,387 @@
+"""Where SQL text comes from: constants of the program, values put into it, or something that cannot be traced."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+
+Sources = list[ast.expr] | None
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+
+_SINKS = frozenset(
+    {"execute", "executemany", "executescript", "exec_driver_sql", "fetch", "fetchrow", "fetchval", "raw"}
+)
+_TEXTS = frozenset({"text", "RawSQL", "read_sql", "read_sql_query"})
+# Query builders quote and bind by themselves; numbers cannot carry SQL.
+_SAFE = frozenset(
+    [
+        "select",
+        "insert",
+        "update",
+        "delete",
+        "union",
+        "union_all",
+        "exists",
+        "SQL",
+        "Identifier",
+        "Literal",
+        "Placeholder",
+        "CreateTable",
+        "DDL",
+        "int",
+        "float",
+        "len",
+        "bool",
+    ]
+)
+_KEEPS = frozenset(
+    [
+        "join",
+        "format",
+        "strip",
+        "lower",
+        "upper",
+        "replace",
+        "removesuffix",
+        "removeprefix",
+        "values",
+        "items",
+        "keys",
+        "get",
+        "copy",
+    ]
+)
+_WRAPS = frozenset(
+    [
+        "sorted",
+        "tuple",
+        "list",
+        "set",
+        "reversed",
+        "str",
+        "dict",
+        "enumerate",
+        "zip",
+        "dedent",
+        "frozenset",
+        "text",
+        "cast",
+    ]
+)
+_ADDS = frozenset({"append", "extend", "insert", "add", "update"})
+_SQL = re.compile(
+    r"(?is)^\s*(?:select|insert|update|delete|create|drop|alter|replace|with|pragma|merge|call|truncate)\b"
+)
+# What stands behind one of these is a value, so it should have been a parameter.
+_VALUE = re.compile(
+    r"(?is)(?:[=<>]|\b(?:i?like|between|limit|offset)\b|\b(?:in|values)\s*\((?:[^()]*,)?)\s*['\"%]*$|'[^']*$"
+)
+
+
+_MADE_OF: Mapping[type[ast.expr], tuple[str, ...]] = {
+    ast.Constant: (),
+    ast.JoinedStr: ("values",),
+    ast.FormattedValue: ("value",),
+    ast.Starred: ("value",),
+    ast.Subscript: ("value",),
+    ast.BoolOp: ("values",),
+    ast.BinOp: ("left", "right"),
+    ast.IfExp: ("body", "orelse"),
+    ast.Tuple: ("elts",),
+    ast.List: ("elts",),
+    ast.Set: ("elts",),
+    ast.Dict: ("keys", "values"),
+    ast.ListComp: ("elt",),
+    ast.SetComp: ("elt",),
+    ast.GeneratorExp: ("elt",),
+    ast.DictComp: ("key", "value"),
+}
+
+
+class Taint(IntEnum):
+    """How far a text can be trusted, the worst last."""
+
+    CONSTANT = 0
+    UNTRACED = 1
+    FORMATTED = 2
+
+
+class Program:
+    """A project's modules by path; a parameter is known by what callers pass, a field by what is stored in it."""
+
+    def __init__(self, modules: Mapping[str, ast.Module]) -> None:
+        self._modules = modules
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._calls: defaultdict[str, list[ast.Call]] = defaultdict(list)
+        self._functions: defaultdict[str, list[_Function]] = defaultdict(list)
+        self._fields: defaultdict[str, list[ast.expr]] = defaultdict(list)
+        self._outside: set[str] = set()
+        classes = []
+        for module in modules.values():
+            for node in ast.walk(module):
+                self._parents.update((child, node) for child in ast.iter_child_nodes(node))
+                if isinstance(node, ast.Call):
+                    self._calls[called(node)].append(node)
+                elif isinstance(node, _Function):
+                    self._functions[node.name].append(node)
+                elif isinstance(node, ast.ClassDef):
+                    classes.append(node)
+                elif isinstance(node, ast.Assign):
+                    stored = [t.attr for t in node.targets if isinstance(t, ast.Attribute)]
+                    for name in stored:
+                        self._fields[name].append(node.value)
+        for node in classes:
+            self._declare(node)
+
+    def sql_calls(self, path: str) -> Iterator[tuple[int, str, Taint]]:
+        """(line, function, taint) of each call in the module at `path` that is handed SQL text."""
+        for node in ast.walk(self._modules[path]):
+            if isinstance(node, ast.Call) and node.args and called(node) in _SINKS | _TEXTS:
+                opening = next((part for part in self._parts(node.args[0]) if isinstance(part, str)), "")
+                sure = called(node) in _SINKS - {"raw", "fetch"} and isinstance(node.func, ast.Attribute)
+                if sure or _SQL.match(opening):
+                    yield node.lineno, called(node), self._judge(node.args[0])
+
+    def _judge(self, expression: ast.expr) -> Taint:
+        worst, seen, todo = Taint.CONSTANT, set(), [expression]
+        while todo:
+            node = todo.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            whole = self._sources(node) if isinstance(node, ast.Name | ast.Call | ast.IfExp) else None
+            if whole is not None and not (isinstance(node, ast.Call) and called(node) in _KEEPS):
+                todo += whole
+            else:
+                worst = max(worst, self._judge_text(node))
+        return worst
+
+    def _judge_text(self, node: ast.expr) -> Taint:
+        worst, before = Taint.CONSTANT, ""
+        for part in self._parts(node):
+            if isinstance(part, str):
+                before += part
+            elif not self._traced(part):
+                value = before and _VALUE.search(before)
+                worst = max(worst, Taint.FORMATTED if value else Taint.UNTRACED)
+        return worst
+
+    def _parts(self, node: ast.expr) -> Iterator[str | ast.expr]:
+        """The pieces of a text in order: constant ones as strings, the rest as expressions."""
+        match node:
+            case ast.Constant(value=value):
+                yield str(value)
+            case ast.JoinedStr(values=values):
+                for value in values:
+                    yield from self._parts(value)
+            case ast.FormattedValue(value=value):
+                yield value
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                yield from self._parts(left)
+                yield from self._parts(right)
+            case ast.BinOp(left=ast.Constant(value=str(template)), op=ast.Mod(), right=right):
+                values = list(right.elts) if isinstance(right, ast.Tuple) else [right]
+                yield from _filled(re.split(r"%(?:\(\w+\))?[sdrif]", template), values)
+            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(template)), attr="format")):
+                yield from _filled(re.split(r"\{[^{}]*\}", template), _arguments(node))
+            case ast.Call(args=[first, *_]) if called(node) in {"text", "dedent"}:
+                yield from self._parts(first)
+            case ast.Name() if len(found := self._sources(node) or []) == 1 and not isinstance(found[0], ast.Name):
+                yield from self._parts(found[0])
+            case _:
+                yield node
+
+    def _traced(self, expression: ast.expr) -> bool:
+        """True if nothing but constants of the program can flow into `expression`."""
+        seen: set[ast.expr] = set()
+        todo = [expression]
+        while todo:
+            node = todo.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            sources = self._sources(node)
+            if sources is None:
+                return False
+            todo += sources
+        return True
+
+    def _sources(self, node: ast.expr) -> Sources:
+        """The expressions `node` is made of; None if that cannot be told."""
+        if isinstance(node, ast.Call):
+            return self._call_sources(node)
+        if isinstance(node, ast.Name):
+            return self._bound(node)
+        if isinstance(node, ast.Attribute):
+            return None if node.attr in self._outside else self._fields.get(node.attr)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            return [node.left]
+        if type(node) not in _MADE_OF:
+            return None
+        values = [getattr(node, name) for name in _MADE_OF[type(node)]]
+        return [part for value in values for part in (value if isinstance(value, list) else [value]) if part]
+
+    def _call_sources(self, node: ast.Call) -> Sources:
+        name = called(node)
+        receiver = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        if name in _KEEPS and receiver:
+            return [*receiver, *_arguments(node)]
+        if name in _WRAPS:
+            return _arguments(node)
+        if name in self._functions:
+            return [value for function in self._functions[name] for value in _returned(function)] or None
+        if name in _SAFE or any(isinstance(r, ast.Call) and self._sources(r) == [] for r in receiver):
+            return []
+        return None
+
+    def _bound(self, name: ast.Name) -> Sources:
+        """Everything that may be bound to `name`, from the innermost scope that binds it."""
+        scope: ast.AST = name
+        while scope in self._parents:
+            scope = self._parents[scope]
+            if isinstance(scope, _Comprehension):
+                for generator in scope.generators:
+                    if name.id in _names(generator.target):
+                        return [generator.iter]
+            elif isinstance(scope, _Function | ast.Module):
+                found = list(_assigned(scope, name.id))
+                if isinstance(scope, _Function) and name.id in _parameters(scope):
+                    passed = self._passed(scope, name.id)
+                    return None if passed is None else [*found, *passed]
+                if found:
+                    return None if None in found else [value for value in found if value]
+                if isinstance(scope, ast.Module):
+                    return self._imported(scope, name.id)
+        return None
+
+    def _imported(self, module: ast.Module, name: str) -> Sources:
+        for node in ast.walk(module):
+            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+                if name == (alias.asname or alias.name):
+                    file = (getattr(node, "module", None) or "").replace(".", "/")
+                    trees = [t for p, t in self._modules.items() if _module_path(p).endswith(file)]
+                    found = [value for tree in trees for value in _assigned(tree, alias.name)]
+                    return [value for value in found if value] if found and None not in found else None
+        return None
+
+    def _passed(self, function: _Function, name: str) -> Sources:
+        if function.decorator_list and not {"staticmethod", "classmethod"} & set(map(_last, function.decorator_list)):
+            return None
+        names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+        names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+        defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
+        calls = self._calls.get(function.name, [])
+        given = [_given(call, names) for call in calls]
+        if not calls or any(arguments is None for arguments in given):
+            return None
+        values = [(arguments or {}).get(name, defaults.get(name)) for arguments in given]
+        return None if None in values else [value for value in values if value]
+
+    def _declare(self, node: ast.ClassDef) -> None:
+        """Note what instances and the body of a class store in its fields."""
+        fields = [s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
+        if {"BaseModel", "TypedDict", "BaseSettings"} & set(map(_last, node.bases)):
+            self._outside.update(fields)
+        for call in self._calls.get(node.name, []):
+            arguments = _given(call, fields)
+            if arguments is None:
+                self._outside.update(fields)
+            for name, value in (arguments or {}).items():
+                self._fields[name].append(value)
+        for statement in node.body:
+            if isinstance(statement, _Function):
+                self._fields[statement.name].extend(_returned(statement))
+        for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}:
+            self._fields[name].extend(value for value in _assigned(node, name) if value)
+
+
+def mentions_sql(text: str) -> bool:
+    """False for a module that surely hands no SQL to anything."""
+    return any(name in text for name in _SINKS | _TEXTS)
+
+
+def called(call: ast.Call) -> str:
+    """The last part of the name that is called."""
+    return _last(call.func)
+
+
+def _last(node: ast.expr) -> str:
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _given(call: ast.Call, names: Iterable[str]) -> dict[str, ast.expr] | None:
+    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        return None
+    return {**dict(zip(names, call.args, strict=False)), **{str(k.arg): k.value for k in call.keywords}}
+
+
+def _filled(pieces: list[str], values: list[ast.expr]) -> Iterator[str | ast.expr]:
+    for number, piece in enumerate(pieces):
+        yield piece
+        if number < min(len(values), len(pieces) - 1):
+            yield values[number]
+
+
+def _returned(function: _Function) -> list[ast.expr]:
+    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value]
+
+
+def _parameters(function: _Function) -> set[str]:
+    arguments = function.args
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    return {argument.arg for argument in every if argument}
+
+
+def _names(target: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+def _module_path(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__")
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(scope):
+        yield child
+        if not isinstance(child, _Function | ast.ClassDef):
+            yield from _own(child)
+
+
+def _assigned(scope: ast.AST, name: str) -> Iterator[ast.expr | None]:
+    """What `scope` binds to `name` or adds to it; None stands for something that cannot be told."""
+    for node in _own(scope):
+        targets, values = _binding(node)
+        if any(name in _stored(target) for target in targets):
+            yield from values
+
+
+def _binding(node: ast.AST) -> tuple[list[ast.expr], list[ast.expr | None]]:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            return targets, [value]
+        case ast.AnnAssign(target=target, value=value):
+            return [target], [value] if value else []
+        case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
+            return [target], [value]
+        case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+            return [target], [value]
+        case ast.withitem(optional_vars=ast.expr() as target):
+            return [target], [None]
+        case ast.Call(func=ast.Attribute(value=ast.Name() as owner, attr=method)) if method in _ADDS:
+            return [owner], [*_arguments(node)]
+    return [], []
+
+
+def _stored(target: ast.expr) -> set[str]:
+    """Names a target binds, and containers it stores into."""
+    if isinstance(target, ast.Subscript):
+        return _names(target.value)
+    return _names(target) if not isinstance(target, ast.Attribute) else set()

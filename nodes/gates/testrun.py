@@ -1,0 +1,145 @@
+"""What one run of a project's tests showed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+from xml.etree import ElementTree
+
+from backend_coordinator.domain.verdict import Evidence, Finding
+from backend_coordinator.nodes.gates.evidence import MOST_FINDINGS, digest, one_line
+
+Runner = Literal["pytest", "unittest", "none"]
+
+
+class FileCoverage(NamedTuple):
+    """Numbers of the lines that ran and of those that did not."""
+
+    executed: frozenset[int]
+    missing: frozenset[int]
+
+
+class Request(NamedTuple):
+    """One request a test sent to an application in its own process."""
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """Counts, failures and coverage; `problem` says why the run decides nothing, `seconds` is wall time.
+
+    `failing` maps test ids to their messages; `coverage` maps paths from the tree's root.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    runner: Runner
+    problem: str | None = None
+    exit_code: int | None = None
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    errors: int = 0
+    failing: Mapping[str, str] = field(default_factory=dict)
+    coverage: Mapping[str, FileCoverage] = field(default_factory=dict)
+    requests: frozenset[Request] = frozenset()
+    command: tuple[str, ...] = ()
+    version: str = ""
+    output: str = ""
+    seconds: float = 0.0
+
+    @property
+    def output_sha256(self) -> str:
+        """sha256 of the whole output."""
+        return digest(self.output)
+
+    @property
+    def green(self) -> bool:
+        """At least one test passed, none failed, and the runner says so too."""
+        return not self.problem and self.exit_code == 0 and not self.failing and self.passed > 0
+
+    @property
+    def summary(self) -> str:
+        """One line of counts."""
+        counts = f"{self.passed} passed, {self.failed} failed, {self.errors} errors, {self.skipped} skipped"
+        return self.problem or f"{self.runner}: {counts}"
+
+    @property
+    def evidence(self) -> Evidence:
+        """This run as evidence; failing tests are its findings."""
+        findings = tuple(Finding(path=i, message=one_line(text)) for i, text in self.failing.items())
+        return Evidence(
+            tool=self.runner,
+            version=self.version,
+            command=self.command,
+            exit_code=self.exit_code,
+            output_sha256=self.output_sha256,
+            summary=one_line(self.summary),
+            findings=findings[:MOST_FINDINGS],
+        )
+
+
+def together(first: TestRun, second: TestRun) -> TestRun:
+    """Two units' runs as one; a problem of either is a problem of both."""
+    if "none" in (first.runner, second.runner) and not first.problem and not second.problem:
+        return second if first.runner == "none" else first
+    return TestRun(
+        runner=first.runner,
+        problem=first.problem or second.problem,
+        exit_code=first.exit_code or second.exit_code,
+        passed=first.passed + second.passed,
+        failed=first.failed + second.failed,
+        skipped=first.skipped + second.skipped,
+        errors=first.errors + second.errors,
+        failing={**first.failing, **second.failing},
+        coverage={**first.coverage, **second.coverage},
+        requests=first.requests | second.requests,
+        command=(*first.command, "&&", *second.command),
+        version=first.version,
+        output=first.output + second.output,
+        seconds=first.seconds + second.seconds,
+    )
+
+
+class Results(NamedTuple):
+    """What a JUnit file says."""
+
+    passed: int
+    failed: int
+    skipped: int
+    errors: int
+    failing: Mapping[str, str]
+
+
+def read_junit(path: Path, prefix: str) -> Results:
+    """Counts, and failing ids with `prefix` in front; raises OSError or ParseError without a whole file."""
+    root = ElementTree.parse(path).getroot()
+    suites = [root] if root.tag == "testsuite" else list(root)
+    tests, failed, errors, skipped = (
+        sum(int(suite.get(name, "0")) for suite in suites) for name in ("tests", "failures", "errors", "skipped")
+    )
+    failing = {
+        prefix + _test_id(case): f"{bad.get('message', '')}\n{bad.text or ''}".strip()
+        for case in root.iter("testcase")
+        for bad in (*case.findall("failure"), *case.findall("error"))
+    }
+    return Results(tests - failed - errors - skipped, failed, skipped, errors, failing)
+
+
+def _test_id(case: ElementTree.Element) -> str:
+    return "::".join(part for part in (case.get("classname"), case.get("name")) if part)
+
+
+def read_coverage(path: Path, prefix: str) -> Mapping[str, FileCoverage]:
+    """Coverage by path, empty where nothing was measured."""
+    if not path.exists():
+        return {}
+    files = json.loads(path.read_text())["files"]
+    return {
+        f"{prefix}{name}": FileCoverage(frozenset(lines["executed_lines"]), frozenset(lines["missing_lines"]))
+        for name, lines in files.items()
+    }

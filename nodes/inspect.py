@@ -1,0 +1,116 @@
+"""The verb after work: what was really delivered, and what the gates say about it."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from backend_coordinator.domain.delivery import Artifact, Change, Delivery
+from backend_coordinator.domain.events import Delivered, Inspected
+from backend_coordinator.domain.failure import Attempt, Failure, FailureClass
+from backend_coordinator.domain.plan import Task
+from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.errors import ProcessRefused
+from backend_coordinator.nodes.classify import classify
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.gates.inspection import inspect
+from backend_coordinator.nodes.gates.registry import Stage
+from backend_coordinator.nodes.kinds import kind_of
+from backend_coordinator.nodes.tools.protocol import Submission
+from backend_coordinator.nodes.workspace.trees import Tree
+
+
+class Inspection(NamedTuple):
+    """A delivery with its decided verdicts, and the failure if it did not pass."""
+
+    delivery: Delivery
+    verdicts: tuple[Verdict, ...] = ()
+    failure: Failure | None = None
+
+
+async def inspect_delivery(
+    context: RunContext,
+    task: Task,
+    submission: Submission,
+    *,
+    specialist: str,
+    base: str,
+    attempt: int,
+    earlier: Sequence[Attempt],
+) -> Inspection:
+    """Commits the task's tree, computes its artifacts from the diff and runs the delivery's gates on it."""
+    delivery, failure = await _deliver(context, task, submission, specialist=specialist, base=base, attempt=attempt)
+    context.ledger.record(Delivered(task=task.id, summary=submission.summary, artifacts=len(delivery.artifacts)))
+    failure = failure or _obvious(task, delivery, earlier)
+    if failure or not delivery.artifacts:
+        return Inspection(delivery, (), failure)
+    verdicts = await judge(context, base, delivery.commit, "delivery")
+    shown = tuple((v.id, v.verdict) for v in verdicts if v.verdict is not Outcome.UNKNOWN)
+    context.ledger.record(Inspected(task=task.id, tree=delivery.tree, verdicts=shown))
+    decided = tuple(v for v in verdicts if v.verdict is not Outcome.UNKNOWN)
+    return Inspection(delivery, decided, classify([v for v in decided if v.verdict is Outcome.FAIL]))
+
+
+async def judge(context: RunContext, base: str, head: str, stage: Stage) -> tuple[Verdict, ...]:
+    """All 40 verdicts on the tree of `head`, compared with `base` (both commits)."""
+    repository = context.repository
+    base_tree: Tree = await asyncio.to_thread(repository.tree, base)
+    head_tree: Tree = await asyncio.to_thread(repository.tree, head)
+    changed = await asyncio.to_thread(repository.changed_paths, base, head)
+    environment = await context.environment(head_tree.path)
+    return await inspect(base_tree, head_tree, changed, environment, stage=stage, cache=context.verdicts)
+
+
+def digest(delivery: Delivery) -> str:
+    """What two identical attempts have in common: the tree, and the refusal if there is one."""
+    return hashlib.sha256(f"{delivery.tree}\n{delivery.refusal or ''}".encode()).hexdigest()[:16]
+
+
+async def _deliver(
+    context: RunContext, task: Task, submission: Submission, *, specialist: str, base: str, attempt: int
+) -> tuple[Delivery, Failure | None]:
+    delivery = Delivery(
+        task=task.id,
+        attempt=attempt,
+        specialist=specialist,
+        summary=context.redact(submission.summary),
+        refusal=submission.refusal,
+        decisions=submission.decisions,
+        claims=submission.claims,
+        needs=submission.needs,
+    )
+    try:
+        taken = await asyncio.to_thread(context.repository.snapshot, task.id, f"{task.id}: {task.title}", base)
+    except ProcessRefused as error:
+        return delivery, Failure(kind=FailureClass.GATE_FAILURE, summary=str(error), detail=str(error))
+    head = await asyncio.to_thread(context.repository.tree, taken.commit)
+    changes = await asyncio.to_thread(context.repository.changes, base, taken.commit)
+    kinds: tuple[tuple[Change, frozenset[str]], ...] = (
+        ("added", changes.added),
+        ("modified", changes.modified),
+        ("deleted", changes.deleted),
+    )
+    artifacts = tuple(
+        Artifact(path=path, kind=kind_of(path), sha256=_sha256(head, path), change=change)
+        for change, paths in kinds
+        for path in sorted(paths)
+    )
+    return delivery.model_copy(update={"commit": taken.commit, "tree": taken.tree, "artifacts": artifacts}), None
+
+
+def _sha256(tree: Tree, path: str) -> str:
+    place = tree.path / path
+    return hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() and not place.is_symlink() else ""
+
+
+def _obvious(task: Task, delivery: Delivery, earlier: Sequence[Attempt]) -> Failure | None:
+    for attempt in earlier:
+        if attempt.delivery_digest == digest(delivery):
+            text = f"attempt {delivery.attempt} delivers the same as attempt {attempt.number}"
+            return Failure(kind=FailureClass.STUCK, summary=text, detail=attempt.failure.detail)
+    if delivery.refusal:
+        return Failure(kind=FailureClass.OUTSIDE_EXPERTISE, summary=delivery.refusal, detail=delivery.refusal)
+    if task.writes and not delivery.artifacts:
+        text = f"nothing was written, though the task writes {', '.join(task.writes)}"
+        return Failure(kind=FailureClass.GATE_FAILURE, summary=text, detail=text)
+    return None

@@ -1,0 +1,87 @@
+"""Transcripts: append-only, redacted files from which a loop goes on after a crash."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage, messages_from_dict, messages_to_dict
+
+from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.nodes.redaction import Redactor
+
+
+class Line(Value):
+    """One line: a message that is complete, or the intent of a tool call that has no outcome yet."""
+
+    kind: Literal["message", "intent"]
+    body: str
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a transcript holds: complete messages, what they used, and calls begun without an outcome."""
+
+    messages: tuple[AnyMessage, ...]
+    usage: Usage
+    in_doubt: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The journal of one attempt or one coordinator's call, at `path` (mode 0600)."""
+
+    path: Path
+    redact: Redactor
+
+    def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
+        """Appends one complete message; it is on disk when this returns."""
+        body = json.dumps(messages_to_dict([message])[0], sort_keys=True)
+        self._append(Line(kind="message", body=body, usage=usage or Usage()))
+
+    def intend(self, call_id: str) -> None:
+        """Says that a tool call is about to have effects."""
+        self._append(Line(kind="intent", body=call_id))
+
+    def _append(self, line: Line) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            text = self.redact(line.model_dump_json()) + "\n"
+            os.write(descriptor, text.encode("utf-8", errors="replace"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> Past:
+        """All complete lines; a last line cut off by a crash is dropped, on disk too."""
+        if not self.path.exists():
+            return Past((), Usage(), frozenset())
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            os.truncate(self.path, len(whole))
+        return _past([Line.model_validate_json(line) for line in whole.splitlines()])
+
+
+def _past(lines: Sequence[Line]) -> Past:
+    usage = sum((line.usage for line in lines), Usage())
+    bodies = [json.loads(line.body) for line in lines if line.kind == "message"]
+    messages: tuple[AnyMessage, ...] = tuple(messages_from_dict(bodies))  # type: ignore[arg-type]
+    done = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    begun = {line.body for line in lines if line.kind == "intent"}
+    return Past(messages, usage, frozenset(begun - done))
+
+
+def open_calls(messages: Sequence[AnyMessage]) -> AIMessage | None:
+    """The last assistant message if some of its tool calls have no result yet."""
+    done = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    for message in reversed(messages):
+        if isinstance(message, AIMessage):
+            missing = [call for call in message.tool_calls if call["id"] not in done]
+            return message if missing else None
+    return None

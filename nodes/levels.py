@@ -1,0 +1,196 @@
+"""The four rungs of the ladder as verbs: each turns a failure into what happens next."""
+
+import hashlib
+from typing import Literal, NamedTuple
+
+from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.context import Message
+from backend_coordinator.domain.events import Escalated, Noticed
+from backend_coordinator.domain.failure import Action, Dossier, Escalation, Failure, Level
+from backend_coordinator.domain.plan import Task
+from backend_coordinator.domain.question import Answer, Question
+from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.errors import ModelCallFailed, UnknownSpecialist
+from backend_coordinator.nodes.ask import Inquiry, ask
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.firewall import packet
+from backend_coordinator.nodes.ladder import peer_for
+from backend_coordinator.prompts.loader import coordinator_prompt
+
+COORDINATOR = "backend-coordinator"
+
+
+class Step(NamedTuple):
+    """One rung taken: the record of it, guidance for the next attempt, and who makes it if not the same."""
+
+    escalation: Escalation
+    guidance: Message | None = None
+    reassigned: str | None = None
+
+
+class Guidance(Value):
+    """A consulted peer's answer; `can_help` false sends the failure on to the coordinator."""
+
+    can_help: bool
+    guidance: str = ""
+
+
+class Review(Value):
+    """The coordinator's decision on a dossier; `to` names the new specialist for reassign."""
+
+    action: Literal["guide", "reassign", "escalate", "give_up"]
+    text: str
+    to: str | None = None
+
+
+async def self_recovery(context: RunContext, task: Task, author: Specialist, failure: Failure) -> Step:
+    """Level 1: the exact finding goes back to its author."""
+    text = f"{failure.summary}\n\n{failure.detail}\n\nMend this, run check, and submit again."
+    step = _record(
+        task, Level.SELF_RECOVERY, failure, asked=author.name, asked_by=author.name, question=failure.summary
+    )
+    step = step.model_copy(update={"action": "retry", "answer": "exact finding returned"})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step, Message(author="the gates", text=text))
+
+
+async def consult(context: RunContext, task: Task, author: Specialist, dossier: Dossier) -> Step:
+    """Level 2: a peer of the ladder's table answers a typed question from its own packet; it takes no task over."""
+    asked = [step.asked for step in dossier.escalations if step.level is Level.PEER_CONSULTATION]
+    peer = peer_for(dossier.failure, author, context.roster, asked)
+    text = _consultation(task, author, dossier.failure)
+    if peer is None:
+        step = _record(
+            task,
+            Level.PEER_CONSULTATION,
+            dossier.failure,
+            asked="nobody",
+            asked_by=author.name,
+            question=text,
+        )
+        return _unhelped(context, step, "no peer is named for this")
+    told, _ = packet(peer, task, (), budget=context.settings.packet_tokens)
+    system = f"{peer.prompt}\n\n{coordinator_prompt('consultation')}"
+    purpose = f"consultation-{task.id}-{len(dossier.attempts)}"
+    step = _record(task, Level.PEER_CONSULTATION, dossier.failure, asked=peer.name, asked_by=author.name, question=text)
+    try:
+        answer, usage = await ask(context, Inquiry(purpose, system, f"{text}\n\n{told}", peer), Guidance)
+    except ModelCallFailed as error:
+        return _unhelped(context, step, str(error))
+    step = step.model_copy(update={"usage": usage})
+    if not answer.can_help or not answer.guidance.strip():
+        return _unhelped(context, step, answer.guidance or "the peer cannot help")
+    step = step.model_copy(update={"answer": answer.guidance, "action": "guide"})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step, Message(author=peer.name, text=answer.guidance))
+
+
+async def coordinator_review(context: RunContext, task: Task, author: Specialist, dossier: Dossier) -> Step:
+    """Level 3: the coordinator reads the dossier and guides, reassigns, escalates or gives up."""
+    people = "\n".join(f"- {m.name}: {m.description}" for m in context.roster.specialists if m.role == "specialist")
+    user = context.redact(f"{told_dossier(task, dossier)}\n\nSPECIALISTS:\n{people}")
+    step = _record(
+        task,
+        Level.COORDINATOR_REVIEW,
+        dossier.failure,
+        asked=COORDINATOR,
+        asked_by=author.name,
+        question=dossier.failure.summary,
+    )
+    purpose = f"review-{task.id}-{len(dossier.escalations)}"
+    try:
+        review, usage = await ask(context, Inquiry(purpose, coordinator_prompt("review"), user), Review)
+    except ModelCallFailed as error:
+        return _unhelped(context, step, str(error))
+    step = step.model_copy(update={"usage": usage, "answer": review.text})
+    if review.action == "escalate":
+        return _unhelped(context, step, review.text)
+    action: Action = review.action
+    reassigned = _assignable(context, review, author)
+    if action == "reassign" and reassigned is None:
+        action = "guide"
+        context.ledger.record(Noticed(text=f"{task.id}: {review.to!r} cannot take the task; {author.name} keeps it"))
+    step = step.model_copy(update={"action": action})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step, Message(author=COORDINATOR, text=review.text), reassigned)
+
+
+def question_for(context: RunContext, task: Task, dossier: Dossier) -> Question:
+    """Level 4: the question to the tech lead, with the whole dossier."""
+    seed = f"{context.run}/{task.id}/{len(dossier.attempts)}/{len(dossier.escalations)}"
+    waivable = bool(dossier.failure.items)
+    return Question(
+        id=f"q-{hashlib.sha256(seed.encode()).hexdigest()[:8]}",
+        run=context.run,
+        task=task.id,
+        asked_by=COORDINATOR,
+        text=context.redact(told_dossier(task, dossier)),
+        choices=("guide", "waive", "abandon", "abort") if waivable else ("guide", "abandon", "abort"),
+    )
+
+
+def strategic_escalation(context: RunContext, task: Task, dossier: Dossier, question: Question, answer: Answer) -> Step:
+    """Level 4 answered: guidance, a waiver, or the end of the task or the run."""
+    if answer.decision in ("approve", "reject"):
+        msg = f"{answer.decision} is no answer to a Level 4 question"
+        raise ValueError(msg)
+    step = _record(
+        task,
+        Level.STRATEGIC_ESCALATION,
+        dossier.failure,
+        asked=question.to,
+        asked_by=COORDINATOR,
+        question=question.text,
+    )
+    step = step.model_copy(update={"answer": f"{answer.by}: {answer.text}", "action": answer.decision})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step, Message(author=answer.by, text=answer.text) if answer.decision == "guide" else None)
+
+
+def told_dossier(task: Task, dossier: Dossier) -> str:
+    """The dossier as people and models read it."""
+    attempts = [
+        f"- attempt {a.number} by {a.specialist}: {a.failure.kind}: {a.failure.summary}" for a in dossier.attempts
+    ]
+    steps = [f"- level {int(s.level)}, {s.asked}: {s.answer or 'no answer'}" for s in dossier.escalations]
+    return "\n".join(
+        (
+            f"TASK {task.id}: {task.title}\n{task.objective}",
+            f"\nFAILURE: {dossier.failure.kind}: {dossier.failure.summary}",
+            f"\nEVIDENCE:\n{dossier.failure.detail or 'none'}",
+            "\nATTEMPTS:",
+            *(attempts or ["- none"]),
+            "\nESCALATIONS:",
+            *(steps or ["- none"]),
+        )
+    )
+
+
+def _consultation(task: Task, author: Specialist, failure: Failure) -> str:
+    return (
+        f"QUESTION from {author.name} about {task.id} ({task.title}): {failure.kind}\n"
+        f"WHAT HAPPENED: {failure.summary}\nEVIDENCE:\n{failure.detail or 'none'}\n"
+        "NEED: guidance that lets the author finish the task."
+    )
+
+
+def _assignable(context: RunContext, review: Review, author: Specialist) -> str | None:
+    if review.action != "reassign" or review.to is None:
+        return None
+    try:
+        member = context.roster.get(review.to)
+    except UnknownSpecialist:
+        return None
+    return member.name if member.role == "specialist" and member.name != author.name else None
+
+
+def _unhelped(context: RunContext, step: Escalation, why: str) -> Step:
+    step = step.model_copy(update={"answer": why})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step)
+
+
+def _record(task: Task, level: Level, failure: Failure, *, asked: str, asked_by: str, question: str) -> Escalation:
+    return Escalation(
+        task=task.id, level=level, failure=failure.kind, asked=asked, asked_by=asked_by, question=question
+    )

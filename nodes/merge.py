@@ -1,0 +1,56 @@
+"""The merge queue: one delivery at a time joins the run's branch, and the merged tree is looked at first."""
+
+import asyncio
+
+from backend_coordinator.domain.delivery import Delivery
+from backend_coordinator.domain.events import Merged
+from backend_coordinator.domain.failure import Failure, FailureClass
+from backend_coordinator.domain.plan import Task
+from backend_coordinator.domain.verdict import Outcome
+from backend_coordinator.nodes.classify import classify
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.inspect import judge
+from backend_coordinator.nodes.workspace.repository import Conflict
+
+
+async def merge_delivery(
+    context: RunContext, task: Task, delivery: Delivery, *, waived: frozenset[str]
+) -> Failure | None:
+    """Merges one inspected delivery; merging it a second time changes nothing.
+
+    A conflict, or a gate that fails on the merged tree only, is a Failure and leaves the branch as it was.
+    """
+    repository = context.repository
+    async with context.merging:
+        if not delivery.commit or await asyncio.to_thread(repository.contains, delivery.commit):
+            await asyncio.to_thread(repository.publish)
+            return None
+        head = await asyncio.to_thread(repository.head)
+        prepared = await asyncio.to_thread(repository.prepare_merge, task.id, delivery.commit, task.title)
+        if isinstance(prepared, Conflict):
+            return await _conflict(context, delivery, prepared)
+        if prepared.tree != delivery.tree and (failure := await _merged(context, head, prepared.commit, waived)):
+            return failure
+        merged = await asyncio.to_thread(repository.commit_merge, prepared)
+        await asyncio.to_thread(repository.publish)
+        context.ledger.record(Merged(task=task.id, commit=merged.commit))
+    return None
+
+
+async def _merged(context: RunContext, head: str, merged: str, waived: frozenset[str]) -> Failure | None:
+    verdicts = await judge(context, head, merged, "delivery")
+    failure = classify([v for v in verdicts if v.verdict is Outcome.FAIL and v.id not in waived])
+    return failure and failure.model_copy(
+        update={"kind": FailureClass.INTEGRATION_ISSUE, "summary": f"on the merged tree: {failure.summary}"}
+    )
+
+
+async def _conflict(context: RunContext, delivery: Delivery, conflict: Conflict) -> Failure:
+    paths = ", ".join(conflict.paths)
+    git = context.repository.git
+    own = await asyncio.to_thread(git.run, "diff-tree", "-p", "--no-color", "-r", delivery.commit)
+    return Failure(
+        kind=FailureClass.MERGE_CONFLICT,
+        summary=f"conflicts with what was merged meanwhile in {paths}",
+        detail=f"Your tree now holds what was merged. Make your change again on top of it; it was:\n{own[:12_000]}",
+    )

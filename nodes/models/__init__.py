@@ -1,0 +1,1 @@
+"""Chat models a run can use."""

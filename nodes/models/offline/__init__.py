@@ -1,0 +1,1 @@
+"""The rule-based writer behind the model named offline."""

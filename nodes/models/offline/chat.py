@@ -1,0 +1,129 @@
+"""The offline model: an honest rule-based chat model that works through the same tools as any other."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages.tool import tool_call
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+
+from backend_coordinator.nodes.models.offline.planning import analysis_of, draft_of
+from backend_coordinator.nodes.models.offline.service import ServiceSpec, deliver, notes, understand, why_not
+
+_SECTION = re.compile(r"^OBJECTIVE:\n(.*?)\n\n(?=[A-Z])", re.DOTALL | re.MULTILINE)
+_STEPS = {
+    "design_contract": "contract",
+    "design_migration": "schema",
+    "write_code": "implementation",
+    "security_review": "review",
+}
+_NUMBERED = re.compile(r"^\d+\t", re.MULTILINE)
+_TEXT = (".py", ".toml", ".md", ".yaml", ".yml", ".sql", ".txt", ".cfg", ".ini", ".json", ".gitignore")
+
+Calls = list[tuple[str, dict[str, object]]]
+
+
+class OfflineModel(BaseChatModel):
+    """Plans by rules and writes small FastAPI services for objectives it understands.
+
+    It says what it cannot do, gives no advice and never judges. Equal conversations give equal answers.
+    """
+
+    @property
+    def _llm_type(self) -> str:
+        return "offline"
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with these tools; only the dictionary form is taken."""
+        return self.bind(tools=tools, **kwargs)  # type: ignore[return-value]
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        names = [tool["function"]["name"] for tool in kwargs.get("tools", ())]
+        calls = _work(messages) if "submit" in names else _answer(names, messages)
+        turn = sum(isinstance(message, AIMessage) for message in messages)
+        made = [tool_call(name=name, args=args, id=f"call-{turn}-{n}") for n, (name, args) in enumerate(calls)]
+        text = "" if made else "I am the offline model: I work only through this product's tools."
+        message = AIMessage(text, tool_calls=made, response_metadata={"finish_reason": "stop"})
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _answer(names: Sequence[str], messages: Sequence[BaseMessage]) -> Calls:
+    if not names:
+        return []
+    told = str(messages[-1].text)
+    objective = _objective(told)
+    answers: dict[str, Callable[[], Mapping[str, object]]] = {
+        "answer_analysis": lambda: analysis_of(objective),
+        "answer_decomposition": lambda: draft_of(objective, _detected(told)),
+        "answer_review": lambda: {"action": "give_up", "text": "The offline model does not review work."},
+        "answer_consultation": lambda: {"can_help": False, "guidance": "The offline model gives no advice."},
+        "answer_needs": lambda: {"declined": "The offline model adds no tasks."},
+    }
+    return [(names[0], dict(answers[names[0]]()))] if names[0] in answers else []
+
+
+def _work(messages: Sequence[BaseMessage]) -> Calls:
+    packet = next(str(message.text) for message in messages if isinstance(message, HumanMessage))
+    objective = _objective(packet).partition("For the objective: ")[2]
+    step = next((known for name, known in _STEPS.items() if name in packet.partition("\nSTEPS: ")[2].split("\n")[0]), None)
+    spec = understand(objective)
+    if spec is None or step is None:
+        reason = why_not(objective) if spec is None else "the task has no step it knows"
+        return [("submit", {"summary": "Nothing was done.", "refusal": f"the offline model cannot do this: {reason}"})]
+    return _next(_made(messages), spec, step)
+
+
+def _next(made: Sequence[tuple[str, Mapping[str, Any], str]], spec: ServiceSpec, step: str) -> Calls:
+    used = [name for name, _, _ in made]
+    if not used:
+        return [("glob", {"pattern": "**"})]
+    listed = [path for path in made[0][2].splitlines() if path.endswith(_TEXT)]
+    if used[-1] == "glob" and listed:
+        return [("read", {"path": path, "limit": 5000}) for path in listed]
+    files = {args["path"]: _NUMBERED.sub("", text) + "\n" for name, args, text in made if name == "read" and text}
+    if used[-1] in ("glob", "read"):
+        written = deliver(step, spec, files)  # type: ignore[arg-type]
+        changed = {path: text for path, text in written.items() if files.get(path) != text}
+        if changed:
+            return [("write", {"path": path, "content": text}) for path, text in sorted(changed.items())]
+    if used[-1] == "write" and step == "implementation":
+        return [("check", {})]
+    told = notes(step, spec)  # type: ignore[arg-type]
+    kind = {"contract": "api_contract", "schema": "database_schema"}.get(step, "code_pattern")
+    decisions = [{"kind": kind, "text": text} for text in told.decisions]
+    return [("submit", {"summary": told.summary, "decisions": decisions})]
+
+
+def _made(messages: Sequence[BaseMessage]) -> list[tuple[str, Mapping[str, Any], str]]:
+    results = {m.tool_call_id: m for m in messages if isinstance(m, ToolMessage) and m.status == "success"}
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    return [(c["name"], c["args"], str(results[c["id"]].text)) for c in calls if c["id"] in results]
+
+
+def _objective(text: str) -> str:
+    found = _SECTION.search(text)
+    return found.group(1).strip() if found else ""
+
+
+def _detected(text: str) -> tuple[str, ...]:
+    start = text.find("{", text.find("REPOSITORY:\n"))
+    facts, _ = json.JSONDecoder().raw_decode(text, start)
+    return tuple(facts["detected"])

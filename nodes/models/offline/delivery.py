@@ -1,0 +1,195 @@
+"""The files of each step of writing a service."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from backend_coordinator.nodes.models.offline import app_texts, field_texts, resource_texts, test_texts
+from backend_coordinator.nodes.models.offline.contract import merged
+from backend_coordinator.nodes.models.offline.documents import readme, schema_document, security_document
+from backend_coordinator.nodes.models.offline.kinds import KINDS
+from backend_coordinator.nodes.models.offline.migrations import migrations
+from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
+from backend_coordinator.nodes.models.offline.repository import (
+    Files,
+    Layout,
+    application_name,
+    application_of,
+    dotted,
+    known_resources,
+    layout_of,
+    with_router,
+)
+
+Step = Literal["contract", "schema", "implementation", "review"]
+
+PYPROJECT = """[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "crud-api"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["fastapi>=0.165", "uvicorn>=0.30"]
+
+[project.optional-dependencies]
+test = ["pytest>=8", "coverage>=7", "httpx2>=2", "pyyaml>=6", "ruff>=0.9"]
+
+[tool.setuptools.packages.find]
+include = ["PACKAGE*"]
+
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+pythonpath = ["."]
+
+[tool.coverage.run]
+branch = true
+source = ["PACKAGE"]
+
+[tool.coverage.report]
+fail_under = 95
+exclude_also = ['if __name__ == "__main__":', "def main\\\\("]
+
+[tool.ruff]
+line-length = 120
+target-version = "py311"
+
+[tool.ruff.lint]
+select = ["E", "F", "I", "UP", "B", "S"]
+
+[tool.ruff.lint.per-file-ignores]
+# Tests assert, run the interpreter, and fill tables of their own.
+"tests/**" = ["S"]
+"""
+
+
+def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
+    """The specification with fields that name a resource of the repository as references to it.
+
+    Raises ValueError when a relation leads to a resource that neither the objective nor the repository has.
+    """
+    known = known_resources(files)
+    plurals = {*known.values(), *(resource.plural for resource in spec.resources)}
+
+    def linked(field: Field) -> Field:
+        if field.references and field.references not in plurals:
+            msg = f"There is no resource {field.references} that {field.name} could refer to."
+            raise ValueError(msg)
+        if not (field.inferred and field.type == "string"):
+            return field
+        name = field.name.removesuffix("_id")
+        target = known.get(name) or known.get(name.rpartition("_")[2])
+        return field.referring(target) if target else field
+
+    return ServiceSpec(
+        tuple(replace(resource, fields=tuple(map(linked, resource.fields))) for resource in spec.resources)
+    )
+
+
+def deliver(step: Step, spec: ServiceSpec, files: Files) -> Mapping[str, str]:
+    """The full text of every file that `step` writes into a repository with these text files.
+
+    Raises ValueError, with a sentence for the user, when the specification does not fit the repository.
+    """
+    spec = resolved(spec, files)
+    if step == "contract":
+        return {"openapi.yaml": merged(files.get("openapi.yaml", ""), spec)}
+    if step == "schema":
+        path = "docs/schema.md"
+        return {**migrations(spec, files), path: schema_document(files.get(path, ""), spec.resources)}
+    if step == "implementation":
+        return implementation(spec, files)
+    path = "docs/security.md"
+    return {path: security_document(files.get(path, ""), spec.resources)}
+
+
+def implementation(spec: ServiceSpec, files: Files) -> dict[str, str]:
+    layout = layout_of(files)
+    shared = {**shared_code(layout), **field_modules(spec, layout), **shared_tests(layout, files)}
+    if not layout.entry:
+        shared["pyproject.toml"] = PYPROJECT.replace("PACKAGE", layout.package)
+        shared[".gitignore"] = "__pycache__/\n*.egg-info/\n.coverage\n*.db\n"
+    written = {path: text for path, text in shared.items() if path not in files}
+    for resource in spec.resources:
+        written |= resource_files(resource, layout)
+    api = f"{layout.package}/api.py"
+    written[api] = with_routers(files.get(api, shared[api]), spec.resources, layout.module)
+    if layout.entry:
+        written[layout.entry] = with_router(files[layout.entry], layout.module)
+    written["README.md"] = readme(files.get("README.md", ""), spec.resources, layout)
+    return written
+
+
+def placed(text: str, layout: Layout) -> str:
+    depth = str(layout.package.count("/") + 1)
+    text = text.replace("PKG", layout.module).replace("DEPTH", depth)
+    return text.replace("MIGRATIONS_DIR", layout.migrations)
+
+
+def shared_code(layout: Layout) -> dict[str, str]:
+    """The modules every resource uses; a foreign application keeps its own `main`."""
+    texts = {
+        "api": app_texts.API,
+        "database": app_texts.DATABASE,
+        "errors": app_texts.ERRORS,
+        "parameters": app_texts.PARAMETERS,
+        "store": app_texts.STORE,
+        **({} if layout.entry else {"main": app_texts.MAIN}),
+    }
+    packages = {"": "An API", "routers/": "Endpoints", "schemas/": "Bodies", "tables/": "SQL statements"}
+    written = {f"{layout.package}/{name}.py": placed(text, layout) for name, text in texts.items()}
+    for folder, what in packages.items():
+        written[f"{layout.package}/{folder}__init__.py"] = f'"""{what}, one resource per module."""\n'
+    return written
+
+
+def field_modules(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
+    used = {KINDS[field.type].module for resource in spec.resources for field in resource.fields} - {""}
+    used |= {"iso"} if used & {"day", "moment"} else set()
+    folder = f"{layout.package}/fields"
+    written = {f"{folder}/{name}.py": placed(field_texts.FIELD_TYPES[name], layout) for name in sorted(used)}
+    return {**({f"{folder}/__init__.py": '"""Types of fields."""\n'} if used else {}), **written}
+
+
+def shared_tests(layout: Layout, files: Files) -> dict[str, str]:
+    texts = {
+        "conftest": test_texts.CONFTEST,
+        "crud_tests": test_texts.CRUD_TESTS,
+        "test_contract": test_texts.CONTRACT_TESTS,
+        "test_database": test_texts.DATABASE_TESTS,
+        "test_refusals": test_texts.ERRORS_TESTS,
+        "test_store": test_texts.STORE_TESTS,
+        "__init__": '"""Tests of the API."""\n',
+        **({} if layout.entry else {"test_main": test_texts.MAIN_TESTS}),
+    }
+    node = application_of(files.get(layout.entry, ""))
+    name = application_name(node) if node else "app"
+    module = dotted(layout.entry) if layout.entry else f"{layout.module}.main"
+    imported = f"from {module} import {name}" + ("" if name == "app" else " as app")
+    filled = {key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
+    return {f"{layout.tests}/{key}.py": text for key, text in filled.items()}
+
+
+def resource_files(resource: Resource, layout: Layout) -> dict[str, str]:
+    name = f"{resource.plural}.py"
+    return {
+        f"{layout.package}/schemas/{name}": resource_texts.schemas(resource, layout.module),
+        f"{layout.package}/tables/{name}": resource_texts.table(resource, layout.module),
+        f"{layout.package}/routers/{name}": resource_texts.router(resource, layout.module),
+        f"{layout.tests}/test_{name}": resource_texts.tests(resource),
+    }
+
+
+def with_routers(text: str, resources: tuple[Resource, ...], module: str) -> str:
+    """The module that joins the routers, with those of `resources` in alphabetical order among its imports."""
+    for resource in resources:
+        line = f"from {module}.routers.{resource.plural} import router as {resource.plural}\n"
+        if line in text:
+            continue
+        imports = re.findall(rf"^from {re.escape(module)}\..*\n", text, re.MULTILINE)
+        before = [other for other in imports if other.split()[1] < line.split()[1]][-1]
+        text = text.replace(before, before + line)
+        text += f"api.include_router({resource.plural})\n"
+    return text

@@ -1,0 +1,78 @@
+"""How the offline model analyses and plans: by what it understood of the objective, and nothing else."""
+
+from collections.abc import Mapping, Sequence
+
+from backend_coordinator.nodes.models.offline.service import ServiceSpec, understand
+
+_PYTHON = ("fastapi-developer", "python-pro")
+_FOREIGN = ("django-developer", "nodejs-expert", "java-expert")
+
+
+def analysis_of(objective: str) -> Mapping[str, object]:
+    """The seven questions for an objective; empty where it was not understood."""
+    spec = understand(objective)
+    if spec is None:
+        return {}
+    return {
+        "endpoints": [f"list, create, read, replace and delete under {r.path}" for r in spec.resources],
+        "schema_changes": [f"a table for {r.label}" for r in spec.resources],
+    }
+
+
+def draft_of(objective: str, detected: Sequence[str]) -> Mapping[str, object]:
+    """A plan of four tasks for an understood objective, else one task that will be refused."""
+    spec = understand(objective)
+    author = next((name for name in detected if name in _PYTHON), "python-pro")
+    foreign = next((name for name in detected if name in _FOREIGN), None)
+    if spec is None or (foreign and not set(detected) & set(_PYTHON)):
+        return {"tasks": [_task(1, "Implement the objective", objective, foreign or "backend-engineer", ("write_code",))]}
+    return {"tasks": _tasks(objective, spec, author)}
+
+
+def _tasks(objective: str, spec: ServiceSpec, author: str) -> list[Mapping[str, object]]:
+    names = " and ".join(resource.label for resource in spec.resources)
+    contract = _task(1, f"Design the API contract for {names}", objective, "api-architect", ("design_contract",))
+    schema = _task(2, f"Design the schema for {names}", objective, "database-optimizer", ("design_migration", "rollback_script"))
+    code = _task(3, f"Implement {names}", objective, author, ("write_code", "write_tests", "document"))
+    review = _task(4, f"Record the security of {names}", objective, "backend-architect", ("security_review",))
+    return [
+        {
+            **contract,
+            "writes": ["openapi.yaml"],
+            "acceptance_criteria": ["the contract is valid OpenAPI and names every endpoint with its errors"],
+            "expected_output": ["openapi.yaml"],
+            "effort": "quick",
+        },
+        {
+            **schema,
+            "writes": ["migrations/**", "docs/schema.md"],
+            "acceptance_criteria": ["each migration goes up, down and up again with equal schemas"],
+            "expected_output": ["migrations with rollback", "docs/schema.md"],
+            "effort": "quick",
+        },
+        {
+            **code,
+            "needs": ["backend-T001", "backend-T002"],
+            "writes": ["app/**", "tests/**", "pyproject.toml", "README.md", ".gitignore", "main.py", "src/**"],
+            "acceptance_criteria": ["every operation of the contract answers as it says", "the tests pass"],
+            "expected_output": ["endpoints, storage and tests"],
+        },
+        {
+            **review,
+            "needs": ["backend-T003"],
+            "writes": ["docs/security.md"],
+            "acceptance_criteria": ["docs/security.md names what protects each endpoint and what does not"],
+            "expected_output": ["docs/security.md"],
+            "effort": "quick",
+        },
+    ]
+
+
+def _task(number: int, title: str, objective: str, specialist: str, steps: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "id": f"backend-T{number:03d}",
+        "title": title,
+        "objective": f"{title}. For the objective: {objective}",
+        "specialist": specialist,
+        "steps": list(steps),
+    }

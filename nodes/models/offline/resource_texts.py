@@ -1,0 +1,232 @@
+"""The files that every resource of a written service has: types, statements, endpoints and tests."""
+
+import json
+
+from backend_coordinator.nodes.models.offline.kinds import KINDS
+from backend_coordinator.nodes.models.offline.model import Field, Resource
+from backend_coordinator.nodes.models.offline.words import camel
+
+WIDTH = 120
+# Names that pydantic or Python keep for themselves: the attribute gets another name, the JSON name stays.
+TAKEN = frozenset(
+    ["False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield", "construct", "copy", "dict", "fields", "from_orm", "json", "parse_file", "parse_obj", "parse_raw", "register", "schema", "schema_json", "update_forward_refs", "validate", "mro", "uuid"]
+)
+
+
+def attribute(name: str) -> str:
+    return f"{name}_" if name in TAKEN or name.startswith("model_") else name
+
+
+def is_optional(field: Field) -> bool:
+    return not field.required or field.type == "boolean"
+
+
+def declaration(field: Field, *, stored: bool) -> str:
+    """One line of a model; what is stored is always there, and SQLite keeps booleans as 0 and 1."""
+    plain = "bool" if stored and field.type == "boolean" else KINDS[field.type].annotation(field)
+    kind = plain if field.required else f"{plain} | None"
+    alias = f'alias="{field.name}"' if attribute(field.name) != field.name else ""
+    default = "" if stored or not is_optional(field) else "None" if not field.required else "False"
+    value = f"Field({', '.join(filter(None, [default and f'default={default}', alias]))})" if alias else default
+    return f"    {attribute(field.name)}: {kind}{value and f' = {value}'}\n"
+
+
+def choice_alias(field: Field) -> str:
+    choices = [json.dumps(choice) for choice in field.choices]
+    line = f"{camel(field.name)}Choice = Literal[{', '.join(choices)}]\n"
+    if len(line) <= WIDTH + 1:
+        return line
+    return f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
+
+
+def schemas(resource: Resource, pkg: str) -> str:
+    """The module with the bodies of requests and responses."""
+    name, fields = resource.type_name, resource.fields
+    body = "".join(choice_alias(field) for field in fields if field.choices)
+    body += ("\n\n" if body else "") + f"class {name}Write(Payload):\n"
+    config = "    model_config = ConfigDict(serialize_by_alias=True)\n\n"
+    body += config if any(attribute(field.name) != field.name for field in fields) else ""
+    body += "".join(declaration(field, stored=False) for field in fields)
+    redeclared = [field for field in fields if field.type == "boolean"]
+    body += f"\n\nclass {name}Read({name}Write):\n    id: int\n"
+    body += "".join(declaration(field, stored=True) for field in redeclared)
+    body += f"\n\nclass {name}Page(BaseModel):\n    items: list[{name}Read]\n    total: int\n    limit: int\n    offset: int\n"
+    return f'"""What clients send and get for {resource.label}."""\n\n{imports(resource, body, pkg)}{body}'
+
+
+def imports(resource: Resource, body: str, pkg: str) -> str:
+    standard = "import uuid\n" if "uuid.UUID" in body else ""
+    typing = [name for name in ("Annotated", "Literal") if f"{name}[" in body]
+    standard += f"from typing import {', '.join(typing)}\n" if typing else ""
+    pydantic = [name for name in ("BaseModel", "ConfigDict", "Field") if f"{name}(" in body or f"({name})" in body]
+    modules = sorted({KINDS[field.type].module for field in resource.fields} - {""})
+    own = "".join(f"from {pkg}.fields.{module} import {camel(module)}\n" for module in modules)
+    shared = [name for name in ("LARGEST", "Payload") if name in body]
+    own += f"from {pkg}.parameters import {', '.join(shared)}\n"
+    gap = "\n\n" if body.startswith("class") else "\n"
+    return standard + ("\n" if standard else "") + f"from pydantic import {', '.join(pydantic)}\n\n{own}{gap}"
+
+
+def table(resource: Resource, pkg: str) -> str:
+    """The module with the SQL statements: literal text only, so that no value can become part of one."""
+    names = [field.name for field in resource.fields]
+    columns = "".join(f'            "{name}"{sep}\n' for name, sep in separated(names))
+    values = "".join(f"            :{name}{sep}\n" for name, sep in separated(names))
+    changes = "".join(f'            "{name}" = :{name}{sep}\n' for name, sep in separated(names))
+    lines = [
+        f'    insert="""\n        INSERT INTO "{resource.plural}" (\n{columns}        ) VALUES (\n{values}'
+        f'        ) RETURNING *\n    """,\n',
+        f"    select='SELECT * FROM \"{resource.plural}\"',\n",
+        f'    update="""\n        UPDATE "{resource.plural}" SET\n{changes}        WHERE "id" = :id RETURNING *\n    """,\n',
+        f"    delete='DELETE FROM \"{resource.plural}\" WHERE \"id\" = ? RETURNING *',\n",
+        f"    count='SELECT count(*) FROM \"{resource.plural}\"',\n",
+    ]
+    for title, template in (("filters", FILTER), ("parents", PARENT)):
+        entries = "".join(
+            template.replace("NAME", field.name).replace("TABLE", field.references or "") for field in resource.references
+        )
+        lines += [f"    {title}={{\n{entries}    }},\n"] if entries else []
+    head = f'"""The statements of {resource.label}."""\n\nfrom {pkg}.store import Table\n\nTABLE = Table(\n'
+    return head + "".join(lines) + ")\n"
+
+
+FILTER = "        \"NAME\": '\"NAME\" = :NAME',\n"
+PARENT = "        \"NAME\": 'SELECT 1 FROM \"TABLE\" WHERE \"id\" = :NAME',\n"
+
+
+def separated(names: list[str]) -> list[tuple[str, str]]:
+    return [(name, "," if name != names[-1] else "") for name in names]
+
+
+ROUTER = '''"""Endpoints of LABEL."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from PKG import store
+from PKG.errors import ApiRoute, responses
+from PKG.parameters import LARGEST, Limit, Offset, RowId
+from PKG.schemas import PLURAL as schemas
+from PKG.tables.PLURAL import TABLE
+
+router = APIRouter(prefix="PATH", tags=["LABEL"], route_class=ApiRoute)
+
+
+@router.get("", responses=responses(422))
+def list_PLURAL(
+    limit: Limit = 20,
+    offset: Offset = 0,
+FILTERS) -> schemas.NAMEPage:
+    return schemas.NAMEPage.model_validate(store.page(TABLE, limit, offset, WANTED))
+
+
+@router.post("", status_code=201, responses=responses(400, 409, 413, 422))
+def create_SINGULAR(
+    body: schemas.NAMEWrite,
+    response: Response,
+) -> schemas.NAMERead:
+    row = store.create(TABLE, body)
+    response.headers["location"] = f"PATH/{row['id']}"
+    return schemas.NAMERead.model_validate(row)
+
+
+@router.get("/{SINGULAR_id}", responses=responses(404, 422))
+def read_SINGULAR(SINGULAR_id: RowId) -> schemas.NAMERead:
+    return schemas.NAMERead.model_validate(store.read(TABLE, SINGULAR_id))
+
+
+@router.put("/{SINGULAR_id}", responses=responses(400, 404, 409, 413, 422))
+def replace_SINGULAR(
+    SINGULAR_id: RowId,
+    body: schemas.NAMEWrite,
+) -> schemas.NAMERead:
+    return schemas.NAMERead.model_validate(store.replace(TABLE, SINGULAR_id, body))
+
+
+@router.delete("/{SINGULAR_id}", status_code=204, responses=responses(404, 409, 422))
+def delete_SINGULAR(SINGULAR_id: RowId) -> None:
+    store.remove(TABLE, SINGULAR_id)
+'''
+
+
+def router(resource: Resource, pkg: str) -> str:
+    """The module with the endpoints."""
+    names = [field.name for field in resource.references]
+    filters = "".join(
+        f"    {name}: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,\n" for name in names
+    )
+    text = ROUTER.replace("FILTERS", filters)
+    if names:
+        entries = "".join(f'        "{name}": {name},\n' for name in names)
+        text = text.replace("    return schemas.NAMEPage", f"    wanted = {{\n{entries}    }}\n    return schemas.NAMEPage")
+    text = text.replace("WANTED", "wanted" if names else "{}")
+    if not names:
+        text = text.replace("from typing import Annotated\n\n", "").replace("APIRouter, Query", "APIRouter")
+        text = text.replace("LARGEST, ", "")
+    return filled(text, resource, pkg)
+
+
+def filled(text: str, resource: Resource, pkg: str) -> str:
+    for mark, value in (
+        ("PKG", pkg),
+        ("LABEL", resource.label),
+        ("PLURAL", resource.plural),
+        ("SINGULAR", resource.singular),
+        ("PATH", resource.path),
+        ("NAME", resource.type_name),
+    ):
+        text = text.replace(mark, value)
+    return text
+
+
+def tests(resource: Resource) -> str:
+    """The module with what is special about this resource; the behaviour all share stands in `crud_tests`."""
+    plain = [field for field in resource.fields if not is_optional(field) and not field.references]
+    sample = "".join(f'            "{field.name}": {KINDS[field.type].sample(field)},\n' for field in plain)
+    good = [(field.name, *pair) for field in resource.fields for pair in KINDS[field.type].good(field)]
+    bad = [(field.name, value) for field in resource.fields for value in KINDS[field.type].bad(field)]
+    bad += [(field.name, "None") for field in resource.fields if field.required]
+    good += [(field.name, "None", "None") for field in resource.fields if not field.required]
+    required = [field.name for field in resource.fields if not is_optional(field)]
+    defaults = "".join(
+        f'        "{field.name}": {"None" if not field.required else "False"},\n'
+        for field in resource.fields
+        if is_optional(field)
+    )
+    unique = [field.name for field in resource.fields if field.unique]
+    parents = [f'"{f.name}": {parent_class(f, resource)}' for f in resource.references]
+    modules = sorted({f"test_{f.references}" for f in resource.references if f.references != resource.plural})
+    text = f'"""{resource.label.capitalize()}."""\n\n'
+    text += imported(modules)
+    text += f"from .crud_tests import CrudTests\n\n\nclass Test{camel(resource.plural)}(CrudTests):\n"
+    text += f'    path = "{resource.path}"\n'
+    text += assigned("required", [json.dumps(name) for name in required])
+    text += f"    defaults = {{\n{defaults}    }}\n" if defaults else ""
+    text += assigned("unique", [json.dumps(name) for name in unique])
+    text += assigned("good", [f"({', '.join([json.dumps(row[0]), *row[1:]])})" for row in good])
+    text += assigned("bad", [f"({json.dumps(name)}, {value})" for name, value in bad])
+    head = "\n    @classmethod\n    def"
+    text += f"{head} sample(cls, number):\n        return {{\n{sample}        }}\n" if sample else ""
+    entries = "".join(f"            {parent},\n" for parent in parents)
+    text += f"{head} parents(cls):\n        return {{\n{entries}        }}\n" if entries else ""
+    return text
+
+
+def parent_class(field: Field, resource: Resource) -> str:
+    name = f"Test{camel(field.references or '')}"
+    return name if field.references == resource.plural else f"test_{field.references}.{name}"
+
+
+def imported(modules: list[str]) -> str:
+    line = f"from . import {', '.join(modules)}\n"
+    if len(line) > WIDTH + 1:
+        return "from . import (\n" + "".join(f"    {module},\n" for module in modules) + ")\n"
+    return line if modules else ""
+
+
+def assigned(name: str, entries: list[str]) -> str:
+    line = f"    {name} = ({', '.join(entries)},)\n"
+    if len(entries) == 1 and len(line) <= WIDTH + 1:
+        return line
+    return f"    {name} = (\n" + "".join(f"        {entry},\n" for entry in entries) + "    )\n" if entries else ""

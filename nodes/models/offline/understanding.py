@@ -1,0 +1,260 @@
+"""Reads an objective of the form "CRUD API for <resources> with <fields and relations>"."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from backend_coordinator.nodes.models.offline.fields import NAME, Refusal, field_of, is_rule, noun
+from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
+from backend_coordinator.nodes.models.offline.vocabulary import OTHER_KINDS, PROVIDED
+from backend_coordinator.nodes.models.offline.words import is_plural, plural_of, singular_of
+
+HEAD = re.compile(
+    r"(?:please\s+)?(?:(?:can|could) you (?:please )?)?"
+    r"(?:(?:i|we)(?: would like| want| need|'d like)(?: to (?:have|build|create))?|let'?s|create|build|implement|add|write|make|"
+    r"develop|design|provide|generate|set up|expose)?\s*(?:me\s+|us\s+)?(?:an?\s+|the\s+|some\s+|new\s+)*"
+    r"(?P<domain>(?:[a-z]+\s+){0,2}?)(?P<kind>(?:(?:simple|small|basic|new|minimal|tiny|little|full|complete|restful|rest|crud|http|json|web|backend|"
+    r"fastapi|python|sql|sqlite|sql-backed|management|standard|api|apis|service|services|endpoints?|server|application|"
+    r"app|microservice|routes|operations|resources?)[\s,/+-]*(?:\band\s+(?=sql))?)+)"
+    r"(?:for managing|for|to manage|to handle|that manages|that handles|managing|exposing|with|on|:)\s*:?\s*(?:the\s+)?",
+    re.IGNORECASE,
+)
+TOOLS = r"(?:fast ?api|python(?: 3(?:\.\d+)?)?|sqlite|sql|an sqlite database|a sqlite database|openapi)"
+TAIL = re.compile(rf"[\s,]+(?:using|in|on|with|built with|backed by) {TOOLS}(?:(?:,| and| on| with|,? plus)+ {TOOLS})*(?=$|[.;,])", re.I)
+HAVE = (
+    r"(?:each |all |both )?(?:with|having|has|have|contains?|containing|includes?|including|consists? of|consisting of|"
+    r"(?:that|which) (?:has|have|contains?))(?: (?:the )?(?:following )?(?:fields|columns|attributes|properties))?:?"
+)
+RELATION = (
+    r"(?:(?:that |which |who |and )?(?:is |are )?(?:belongs?|belonging|linked|related|tied|attached|associated|connected|"
+    r"assigned|links?|relates?) (?:to|with)|referencing|references?|refers? to|referring to|(?:is |are )?owned by|"
+    r"(?:is |are )?written by|(?:is |are )?placed by|with an? (?:reference|foreign key|link|relation) to)"
+)
+ARTICLE = r"(?:(?:exactly |at most )?(?:an?|one|the|its|their|a single|another|some)\s+)?"
+SUBJECT = rf"(?:(?:and|where|in which|whereby|while|the|an?|each|every|all|also)\s+)*(?P<subject>{NAME})"
+OPENING = re.compile(rf"{SUBJECT}\s+{HAVE}\s+(?P<rest>.+)", re.I | re.S)
+RELATED = re.compile(rf"(?:{SUBJECT}\s+)?{RELATION}\s+{ARTICLE}(?P<target>{NAME})(?P<rest>\s+{HAVE}\s+.+)?", re.I | re.S)
+LISTED = re.compile(rf"{SUBJECT}\s*(?:\((?P<inside>.*)\)|:\s*(?P<rest>.+))", re.I | re.S)
+MANY = re.compile(rf"(?:many|multiple|several|zero or more|one or more|any number of|a list of)\s+(?P<target>{NAME})", re.I)
+
+SEPARATORS = r"\s*[,/|]\s*(?:or |and )?|\s+or\s+|\s+and\s+"
+
+
+@dataclass
+class Draft:
+    """What has been read so far; `open` is the resource to which a bare field belongs."""
+
+    resources: dict[str, list[Field]] = field(default_factory=dict)
+    collections: list[tuple[str, str]] = field(default_factory=list)
+    open: str = ""
+    listed: bool = False
+
+    def resource(self, name: str, *, new: bool = True) -> str:
+        """The singular of a resource, which is added when it is a plural noun not seen yet."""
+        singular = singular_of(name)
+        if singular not in self.resources:
+            if not new:
+                msg = f'"{name.replace("_", " ")}" is not one of the resources.'
+                raise Refusal(msg)
+            self.resources[singular] = []
+        return singular
+
+
+def understand(objective: str) -> ServiceSpec | None:
+    """The specification of an objective, or None when any part of it is not understood (see `why_not`)."""
+    try:
+        return parse(objective)
+    except Refusal:
+        return None
+
+
+def why_not(objective: str) -> str:
+    """One sentence on the part of an objective that is not understood; an empty text when all of it is."""
+    try:
+        parse(objective)
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def parse(objective: str) -> ServiceSpec:
+    text = " ".join(re.sub(r"\n\s*[-*•]\s+", "; ", objective).split()).rstrip(".!")
+    head = HEAD.match(text)
+    if not head or OTHER_KINDS & set(head["domain"].lower().split()) or not re.search(r"crud|rest|api|endpoint|service|routes", head["kind"], re.I):
+        msg = "It is not of the form: CRUD API for <resources> with <fields>."
+        raise Refusal(msg)
+    draft = Draft()
+    for item in items(normalised(text[head.end() :])):
+        if not PROVIDED.fullmatch(item.lower().removeprefix("with ").removeprefix("including ")):
+            read_item(draft, item)
+    return finished(draft)
+
+
+def normalised(text: str) -> str:
+    """The same text with ranges and lists of choices in one spelling each."""
+    text = re.sub(r"[\[{]", "(", TAIL.sub("", text))
+    text = re.sub(r"[\]}]", ")", text)
+    number = r"(-?\d+(?:\.\d+)?)"
+    text = re.sub(rf"\b(?:between|from)\s+{number}\s+(?:and|to)\s+{number}", r"\1..\2", text)
+    text = re.sub(rf"(?<=\d)\s*(?:to|–|—|\.\.\.?)\s*{number}", r"..\1", text)
+    text = re.sub(r"\b(\d+)-(\d+)\b(?!-)", r"\1..\2", text)
+    text = re.sub(r"\b(decimal|numeric)\s*\(\s*\d+\s*,\s*\d\s*\)", r"\1", text, flags=re.I)
+    word = r"[A-Za-z][\w-]*"
+    listing = rf"({word}(?:\s*[,/|]\s*(?!(?:and|or)\b){word})*(?:\s*,?\s+or\s+{word}|\s*,?\s+and\s+{word}(?=\s*(?:$|[;.)])))?)"
+    text = re.sub(rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I)
+    text = re.sub(rf":\s*({word}(?:\s*[|/]\s*{word})+|{word}(?:, {word})* or {word})", choices, text)
+    return re.sub(r":?\s*\b(?:one of|enum)\s*:?\s*\(([^()]*)\)", choices, text, flags=re.I)
+
+
+def choices(found: re.Match[str]) -> str:
+    return f" ({'|'.join(re.split(SEPARATORS, found[1]))})"
+
+
+def items(text: str) -> Iterator[str]:
+    """Parts between commas, semicolons, full stops and `and`, outside of parentheses."""
+    depth, start = 0, 0
+    for found in re.finditer(r"[()]|[,;]|\.(?=\s|$)|\s&\s|\s(?:and|plus|where|whereby|as well as|along with)\s", text):
+        mark = found[0]
+        depth += (mark == "(") - (mark == ")")
+        if mark not in "()" and depth == 0:
+            yield from filter(None, [text[start : found.start()].strip()])
+            start = found.end()
+    if depth:
+        msg = "Its parentheses do not match."
+        raise Refusal(msg)
+    yield from filter(None, [text[start:].strip()])
+
+
+def read_item(draft: Draft, item: str) -> None:
+    """Add what one part of the objective says to the draft."""
+    item = re.sub(r"^(?:and|where|in which|whereby|also)\s+", "", item, flags=re.I)
+    for pattern, read in ((RELATED, read_relation), (LISTED, read_list), (OPENING, read_opening)):
+        found = pattern.fullmatch(item)
+        if found and read(draft, found):
+            return
+    many = MANY.fullmatch(item)
+    if many and draft.open:
+        draft.collections.append((draft.open, draft_noun(many["target"])))
+    elif not draft.open and re.fullmatch(rf"(?:the |all )?{NAME}", item) and is_plural(noun(item)):
+        draft.resource(noun(re.sub(r"^(?:the|all) ", "", item)))
+    elif not draft.open:
+        msg = f'"{item}" is not understood.'
+        raise Refusal(msg)
+    else:
+        draft.resources[draft.open].append(field_of(item))
+
+
+def draft_noun(text: str) -> str:
+    return singular_of(noun(text))
+
+
+def subject_of(draft: Draft, text: str | None) -> str:
+    """The resource that a part speaks about, or an empty text when its first words are no resource."""
+    if text is None:
+        return draft.open
+    name = noun(text)
+    if singular_of(name) in draft.resources or is_plural(name):
+        return draft.resource(name)
+    return "" if draft.resources else draft.resource(name)
+
+
+def read_relation(draft: Draft, found: re.Match[str]) -> bool:
+    subject = subject_of(draft, found["subject"])
+    if not subject:
+        return False
+    target = draft_noun(found["target"])
+    draft.resources[subject].append(Field(target).referring(plural_of(target)))
+    draft.open, draft.listed = subject, False
+    if found["rest"]:
+        read_item(draft, f"{plural_of(subject).replace('_', ' ')}{found['rest']}")
+    return True
+
+
+def read_list(draft: Draft, found: re.Match[str]) -> bool:
+    """`orders (customer, total)` or `orders: customer`, which may also be a field with its rules."""
+    inside, rest = found["inside"], found["rest"]
+    name = noun(found["subject"])
+    known = singular_of(name) in draft.resources
+    field_like = is_rule(inside or rest) or re.search(r"^[^,]*[|]", inside or "")
+    if field_like or not (known or is_plural(name)):
+        return False
+    draft.open, draft.listed = draft.resource(name), inside is not None
+    for item in items(inside or rest):
+        read_item(draft, item)
+    draft.open = "" if draft.listed else draft.open
+    return True
+
+
+def read_opening(draft: Draft, found: re.Match[str]) -> bool:
+    subject = subject_of(draft, found["subject"])
+    if not subject:
+        return False
+    draft.open, draft.listed = subject, False
+    rest = found["rest"]
+    for item in items(rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest):
+        read_item(draft, item)
+    return True
+
+
+def finished(draft: Draft) -> ServiceSpec:
+    """The resources with their relations resolved, in an order in which every parent comes first."""
+    for owner, many in draft.collections:
+        if many not in draft.resources:
+            msg = f'"{many.replace("_", " ")}" is not one of the resources.'
+            raise Refusal(msg)
+        draft.resources[many].append(Field(owner).referring(plural_of(owner)))
+    names = {singular: plural_of(singular) for singular in draft.resources}
+    for singular, fields in draft.resources.items():
+        for one in [one for one in fields if one.type == "list"]:
+            fields.remove(one)
+            target = singular_of(one.name)
+            if target not in names or target == singular:
+                msg = f'"{one.name.replace("_", " ")}" of {names[singular]} is a list, which one column cannot hold.'
+                raise Refusal(msg)
+            draft.resources[target].append(Field(singular).referring(names[singular]))
+    found = [settled(Resource(one, names[one], tuple(fields)), names) for one, fields in draft.resources.items()]
+    return ServiceSpec(tuple(ordered(found)))
+
+
+def settled(resource: Resource, names: dict[str, str]) -> Resource:
+    """The resource with references instead of the names of other resources, and every field once."""
+    fields: dict[str, Field] = {}
+    for one in resource.fields:
+        linked = reference(one, names)
+        if linked.references == resource.plural:
+            linked = replace(linked, required=False)
+        if linked.name == "id" and linked.type in ("string", "integer"):
+            continue
+        known = fields.get(linked.name)
+        if linked.name == "id" or (known and (not known.references or known.references != linked.references)):
+            msg = f'The field "{linked.name}" of {resource.plural} is written twice or cannot be chosen.'
+            raise Refusal(msg)
+        fields.setdefault(linked.name, linked)
+    if not fields:
+        msg = f"No fields are given for {resource.label}."
+        raise Refusal(msg)
+    if len(resource.plural) > 30 or resource.plural == "schema_migrations" or resource.plural.startswith("sqlite_"):
+        msg = f'"{resource.label}" cannot be the name of a resource.'
+        raise Refusal(msg)
+    return replace(resource, fields=tuple(fields.values()))
+
+
+def reference(one: Field, names: dict[str, str]) -> Field:
+    """A field as a reference when its name is, or ends with, that of a resource: `author`, `target account`."""
+    name = one.name.removesuffix("_id")
+    close = [plural for singular, plural in names.items() if singular.endswith(f"_{name}")]
+    target = names.get(name) or names.get(name.rpartition("_")[2]) or (close[0] if len(close) == 1 else None)
+    numbered = one.name.endswith("_id") and one.type in ("integer", "uuid")
+    return one.referring(target) if target and ((one.inferred and one.type == "string") or numbered) else one
+
+
+def ordered(resources: list[Resource]) -> Iterator[Resource]:
+    waiting = list(resources)
+    while waiting:
+        left = {resource.plural for resource in waiting}
+        free = [r for r in waiting if not left & {f.references for f in r.references if f.required}]
+        if not free:
+            msg = f"{' and '.join(sorted(left))} need each other, so that none could be created first."
+            raise Refusal(msg)
+        yield free[0]
+        waiting.remove(free[0])

@@ -1,0 +1,43 @@
+"""What specialists asked for, judged by the coordinator: a task, or a word why not."""
+
+from collections.abc import Mapping
+
+from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.events import Noticed
+from backend_coordinator.domain.plan import Plan, Task
+from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.errors import InvalidPlan, ModelCallFailed
+from backend_coordinator.nodes.ask import Inquiry, ask
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
+from backend_coordinator.prompts.loader import coordinator_prompt
+
+
+class Additions(Value):
+    """Tasks to add, and why the other requests are declined."""
+
+    tasks: tuple[Task, ...] = ()
+    declined: str = ""
+
+
+async def additions(
+    context: RunContext, plan: Plan, results: Mapping[str, TaskResult], round_: int
+) -> tuple[Task, ...]:
+    """Tasks the coordinator adds because specialists reported needs; none when nobody did."""
+    asked = [(result.id, need) for result in results.values() for need in result.requests]
+    if not asked:
+        return ()
+    needs = "\n".join(
+        f"- {task}: {need.what} (why: {need.why}; suggested: {need.who or 'nobody'})" for task, need in asked
+    )
+    known = "\n".join(f"- {task.id}: {task.title} by {task.specialist}" for task in plan.tasks)
+    people = "\n".join(f"- {m.name}: {m.description}" for m in context.roster.specialists if m.role == "specialist")
+    system = coordinator_prompt("decomposition", roster=people)
+    user = f"PLAN SO FAR:\n{known}\n\nREPORTED NEEDS:\n{needs}\n\nAdd only tasks that are needed, with new ids."
+    try:
+        found, _ = await ask(context, Inquiry(f"needs-{round_}", system, context.redact(user)), Additions)
+        compile_plan(PlanDraft(tasks=(*plan.tasks, *found.tasks)), context.roster)
+    except (ModelCallFailed, InvalidPlan) as error:
+        context.ledger.record(Noticed(text=f"reported needs were not made tasks: {error}"))
+        return ()
+    return found.tasks

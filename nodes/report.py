@@ -1,0 +1,141 @@
+"""The signed account: what was accepted, on which evidence, and what it cost."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+from backend_coordinator.domain.events import ModelCalled, RunEnded
+from backend_coordinator.domain.plan import Plan
+from backend_coordinator.domain.report import Report, TaskResult
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.nodes.accept import is_accepted
+from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.gates.policy import headline
+from backend_coordinator.nodes.gates.registry import ITEMS
+from backend_coordinator.nodes.models.resolve import model_name
+
+_TASK = re.compile(r"backend-T\d{3}")
+
+
+def write_report(
+    context: RunContext,
+    *,
+    plan: Plan | None,
+    results: Mapping[str, TaskResult],
+    verdicts: Sequence[Verdict],
+    repairs: Sequence[str],
+    stopped: str | None,
+) -> Report:
+    """Writes `report.json` and `report.md` into the run's folder and says that the run has ended."""
+    ok = stopped is None and is_accepted(context, plan, results, verdicts)
+    ordered = [results[task.id] for task in plan.tasks if task.id in results] if plan else []
+    total, coordination = _spent(context)
+    head = context.repository.head()
+    report = Report(
+        run=context.run,
+        objective=context.ledger.noted("objective") or "",
+        accepted=ok,
+        summary=_summary(context, ok, ordered, verdicts, stopped),
+        base=context.repository.user.base_commit,
+        branch=context.repository.branch,
+        commit=head,
+        tree=context.repository.tree(head).oid,
+        model=model_name(context.model),
+        sandbox=context.sandbox.level,
+        tasks=tuple(ordered),
+        verdicts=tuple(verdicts),
+        escalations=tuple(step for result in ordered for step in result.escalations),
+        questions=context.ledger.questions(),
+        repairs=tuple(repairs),
+        usage=total,
+        coordination=coordination,
+        seconds=round(time.time() - float(context.ledger.noted("created") or time.time()), 1),
+    )
+    for name, text in (("report.json", report.model_dump_json(indent=1)), ("report.md", markdown(report))):
+        fresh = context.folder / f".{name}"
+        fresh.write_text(context.redact(text) + "\n", encoding="utf-8")
+        fresh.replace(context.folder / name)
+    context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
+    return report
+
+
+def _spent(context: RunContext) -> tuple[Usage, Usage]:
+    calls = [event for _, event in context.ledger.events() if isinstance(event, ModelCalled)]
+    total = sum((call.usage for call in calls), Usage())
+    own = sum((call.usage for call in calls if not _TASK.fullmatch(call.purpose)), Usage())
+    return total, own
+
+
+def _summary(
+    context: RunContext,
+    ok: bool,
+    results: Sequence[TaskResult],
+    verdicts: Sequence[Verdict],
+    stopped: str | None,
+) -> str:
+    if stopped:
+        return f"not accepted: {stopped}"
+    unfinished = [
+        f"{r.id} {r.status.replace('_', ' ')}: {r.reason}" for r in results if r.status not in ("merged", "skipped")
+    ]
+    if unfinished:
+        return f"not accepted: {'; '.join(unfinished)}"
+    return headline(verdicts, ok, context.settings.required)
+
+
+def markdown(report: Report) -> str:
+    """The report for people; every table row is one fact."""
+    titles = {item.id: item.title for item in ITEMS}
+    waived = [v.id for v in report.verdicts if v.verdict is Outcome.WAIVED]
+    lines = [
+        f"# {'Accepted' if report.accepted else 'Not accepted'}: {_line(report.objective)}",
+        "",
+        f"**{_line(report.summary)}**",
+        "",
+        f"- branch `{report.branch}` at `{report.commit[:12]}`, grown from `{report.base[:12]}`",
+        f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`",
+        f"- {_usage(report.usage)}; of these for coordination: {_usage(report.coordination)}; {report.seconds:.0f} s",
+        *([f"- waived by a person: {', '.join(waived)}"] if waived else []),
+        *(f"- plan repaired: {_line(repair)}" for repair in report.repairs),
+        "",
+        "## Tasks",
+        "",
+        "| task | specialist | how it ended | attempts | what |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {t.id} {_line(t.title)} | {t.specialist} | {t.status.replace('_', ' ')} | {t.attempts} "
+            f"| {_line(t.summary or t.reason)} |"
+            for t in report.tasks
+        ),
+        "",
+        "## Gates",
+        "",
+        "| item | verdict | why | evidence |",
+        "|---|---|---|---|",
+        *(
+            f"| {v.id} {titles.get(v.id, '')} | {v.verdict.value.replace('_', ' ')} | {_line(v.reason)} "
+            f"| {_evidence(v)} |"
+            for v in report.verdicts
+        ),
+    ]
+    if report.escalations:
+        lines += ["", "## Escalations", ""]
+        lines += [
+            f"- {s.task}, level {int(s.level)}, {s.failure}: {s.asked_by} asked {s.asked}: "
+            f"{_line(s.answer) or 'no answer'} ({s.action or 'climbs on'})"
+            for s in report.escalations
+        ]
+    return "\n".join(lines)
+
+
+def _evidence(verdict: Verdict) -> str:
+    return "; ".join(_line(f"{e.tool} {e.version}: {e.summary}") for e in verdict.evidence)
+
+
+def _usage(usage: Usage) -> str:
+    return f"{usage.model_calls} model calls, {usage.input_tokens} tokens in, {usage.output_tokens} out"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())[:300]

@@ -1,0 +1,1 @@
+"""What a specialist can do in its tree: one function a tool."""

@@ -1,0 +1,186 @@
+"""The loop of one attempt: model turns and tool calls, journalled so that a crash costs nothing that was said."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall
+
+from backend_coordinator.domain.context import Assignment
+from backend_coordinator.domain.delivery import Need
+from backend_coordinator.domain.events import ModelCalled, ToolCalled
+from backend_coordinator.domain.failure import Failure, FailureClass
+from backend_coordinator.domain.question import Question
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.errors import CoordinatorError, ModelCallFailed
+from backend_coordinator.nodes.journal import Transcript, open_calls
+from backend_coordinator.nodes.models.call import call_model
+from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
+from backend_coordinator.nodes.tools.catalogue import tools_of
+from backend_coordinator.nodes.tools.protocol import Submission
+from backend_coordinator.nodes.tools.registry import Tool
+
+NUDGE = "Go on with a tool call, or end with submit: text alone does not end a task."
+SAME_BEFORE_STUCK = 3
+
+
+@dataclass
+class Conversation:
+    """One attempt's messages, kept equal to its journal line by line."""
+
+    journal: Transcript
+    opening: Sequence[AnyMessage]
+    said: list[AnyMessage]
+    usage: Usage
+    in_doubt: frozenset[str]
+    repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
+        """Appends to journal and memory."""
+        self.journal.add(message, usage)
+        self.said.append(message)
+        self.usage += usage or Usage()
+
+    @property
+    def turns(self) -> int:
+        """Assistant messages so far."""
+        return sum(isinstance(message, AIMessage) for message in self.said)
+
+
+@dataclass(frozen=True)
+class Worked:
+    """How an attempt's loop ended: exactly one of the first three is set."""
+
+    usage: Usage
+    submission: Submission | None = None
+    failure: Failure | None = None
+    question: Question | None = None
+
+
+async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
+    """Runs one attempt to its end, going on from the journal if there is one."""
+    journal = bench.context.transcript(f"{assignment.task}-{assignment.attempt}")
+    past = journal.read()
+    opening = (SystemMessage(system), HumanMessage(_opening(assignment)))
+    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt)
+    tools = tools_of(bench.specialist)
+    while True:
+        try:
+            if (reply := open_calls(talk.said)) is None:
+                if failure := _limit(talk, bench):
+                    return Worked(talk.usage, failure=failure)
+                reply = await _turn(talk, bench, tools)
+            if submission := _submission(reply, talk):
+                return Worked(talk.usage, submission=submission)
+            if failure := await _act(reply, talk, bench, tools):
+                return Worked(talk.usage, failure=failure)
+        except NeedsConsent as waiting:
+            return Worked(talk.usage, question=waiting.question)
+        except ModelCallFailed as error:
+            return Worked(talk.usage, failure=Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=str(error)))
+
+
+def _opening(assignment: Assignment) -> str:
+    parts = [assignment.packet, *(f"GUIDANCE from {m.author}:\n{m.text}" for m in assignment.guidance)]
+    return "\n\n".join(parts)
+
+
+def _limit(talk: Conversation, bench: Bench) -> Failure | None:
+    reason = bench.context.settings.limits.exceeded_by(talk.usage)
+    if reason is None and talk.turns >= bench.task.effort.turns:
+        reason = f"turns: {talk.turns} of {bench.task.effort.turns} used"
+    return (reason and Failure(kind=FailureClass.BUDGET_EXHAUSTED, summary=reason)) or None
+
+
+async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIMessage:
+    settings = bench.context.settings
+    reply, used = await call_model(
+        bench.context.model_of(bench.specialist),
+        [*talk.opening, *talk.said],
+        tools=[tool.schema for tool in tools.values()],
+        seconds=settings.model_seconds,
+        attempts=settings.model_attempts,
+    )
+    used += Usage(tool_calls=len(reply.tool_calls))
+    talk.add(reply, used)
+    bench.context.ledger.record(ModelCalled(purpose=bench.task.id, usage=used))
+    return reply
+
+
+def _submission(reply: AIMessage, talk: Conversation) -> Submission | None:
+    if [call["name"] for call in reply.tool_calls] != ["submit"] or reply.invalid_tool_calls:
+        return None
+    call = reply.tool_calls[0]
+    try:
+        submission = Submission.model_validate({**call["args"], "needs": _needs(talk)})
+    except ValueError as error:
+        talk.add(_result(call, f"submit: {error}", ok=False))
+        return None
+    return submission
+
+
+def _needs(talk: Conversation) -> tuple[Need, ...]:
+    calls = [call for message in talk.said if isinstance(message, AIMessage) for call in message.tool_calls]
+    return tuple(Need.model_validate(call["args"]) for call in calls if call["name"] == "report_need")
+
+
+async def _act(reply: AIMessage, talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> Failure | None:
+    for broken in reply.invalid_tool_calls:
+        text = f"{broken['name']}: its arguments were not valid JSON: {broken['error']}"
+        talk.add(ToolMessage(text, tool_call_id=str(broken["id"]), status="error"))
+    if not reply.tool_calls and not reply.invalid_tool_calls:
+        return _nudge(talk)
+    done = {message.tool_call_id for message in talk.said if isinstance(message, ToolMessage)}
+    for call in reply.tool_calls:
+        if call["id"] not in done:
+            talk.add(await _run(call, talk, bench, tools))
+            if failure := _stuck(call, talk):
+                return failure
+    return None
+
+
+def _nudge(talk: Conversation) -> Failure | None:
+    if any(isinstance(message, HumanMessage) for message in talk.said):
+        return Failure(kind=FailureClass.STUCK, summary="ended in prose twice instead of submitting")
+    talk.add(HumanMessage(NUDGE))
+    return None
+
+
+async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> ToolMessage:
+    if call["name"] == "submit":
+        return _result(call, "not handed in: submit must be the only call of its message", ok=False)
+    tool = tools.get(call["name"])
+    if tool is None:
+        return _result(call, f"there is no tool {call['name']!r}; yours are {', '.join(tools)}", ok=False)
+    if str(call["id"]) in talk.in_doubt and not tool.repeatable:
+        return _result(call, "in doubt: the process ended while this ran; look whether it took effect", ok=False)
+    try:
+        text = await tool(_at(bench, talk, call), call["args"])
+        result = _result(call, bench.context.redact(text), ok=True)
+    except (ToolRefused, CoordinatorError, OSError) as error:
+        result = _result(call, bench.context.redact(str(error)), ok=False)
+    subject = str(next(iter(call["args"].values()), ""))[:120]
+    event = ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=result.status == "success")
+    bench.context.ledger.record(event)
+    return result
+
+
+def _at(bench: Bench, talk: Conversation, call: ToolCall) -> Bench:
+    name = str(call["id"])
+    return replace(bench, call=name, begin=lambda: talk.journal.intend(name))
+
+
+def _result(call: ToolCall, text: str, *, ok: bool) -> ToolMessage:
+    return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status="success" if ok else "error")
+
+
+def _stuck(call: ToolCall, talk: Conversation) -> Failure | None:
+    result = talk.said[-1]
+    if call["name"] in ("write", "edit", "bash") and isinstance(result, ToolMessage) and result.status == "success":
+        talk.repeats.clear()
+    key = (call["name"], repr(sorted(call["args"].items())), str(result.content))
+    talk.repeats[key] += 1
+    if talk.repeats[key] < SAME_BEFORE_STUCK:
+        return None
+    return Failure(kind=FailureClass.STUCK, summary=f"{call['name']} gave the same result three times, unchanged tree")

@@ -1,0 +1,176 @@
+"""Immutable environments: one folder per set of requirements, built once under a lock, then only read."""
+
+import asyncio
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+import venv
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from backend_coordinator.nodes.workspace.manifest import Manifest
+from backend_coordinator.nodes.workspace.processes import execute
+from backend_coordinator.nodes.workspace.sandbox import INSTALL, Sandbox
+from backend_coordinator.nodes.workspace.trees import remove
+
+_MARKER = "complete"
+_INDEX_SETTINGS = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_CONFIG_FILE",
+    "PIP_NO_INDEX",
+)
+_PASSED = re.compile(r"(PIP_|UV_|SSL_CERT_|REQUESTS_CA_BUNDLE$|(HTTPS?|ALL|NO)_PROXY$)", re.IGNORECASE)
+
+
+class InstallError(Exception):
+    """An environment that could not be built; the text is the unit's problem."""
+
+
+def digest_of(manifest: Manifest) -> str:
+    """The name of the environment: the same for equal requirements, pins and interpreter."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    parts = (*manifest.requirements, "", *manifest.pins, "", version, sysconfig.get_platform())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+async def install(manifest: Manifest, cache: Path, sandbox: Sandbox) -> Path:
+    """The interpreter of the environment of `manifest` below `cache`; builds it when it is not there.
+
+    Raises InstallError with one line that says why it cannot be had.
+    """
+    place = cache / "environments" / digest_of(manifest)
+    python = place / "bin" / "python"
+    if _complete(place):
+        return python
+    place.parent.mkdir(parents=True, exist_ok=True)
+    async with _locked(place.with_name(f"{place.name}.lock")):
+        if not _complete(place):
+            # Console scripts name their interpreter by absolute path, so it is built where it will stay:
+            # until the marker is written it is no environment, and the next holder of the lock starts over.
+            await asyncio.to_thread(_prepare, place, manifest)
+            if manifest.requirements:
+                await _fill(place, cache, sandbox)
+            (place / _MARKER).write_text(str(place), encoding="utf-8")
+    return python
+
+
+def _complete(place: Path) -> bool:
+    marker = place / _MARKER
+    return marker.is_file() and marker.read_text(encoding="utf-8") == str(place) and (place / "bin/python").exists()
+
+
+@asynccontextmanager
+async def _locked(file: Path) -> AsyncIterator[None]:
+    with file.open("a") as stream:
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+        yield
+
+
+def _prepare(place: Path, manifest: Manifest) -> None:
+    remove(place)
+    venv.EnvBuilder(symlinks=True).create(place)
+    (place / "requirements.txt").write_text("\n".join(manifest.requirements) + "\n", encoding="utf-8")
+    (place / "pins.txt").write_text("\n".join(manifest.pins) + "\n", encoding="utf-8")
+
+
+async def _fill(place: Path, cache: Path, sandbox: Sandbox) -> None:
+    variables = {name: value for name, value in os.environ.items() if _PASSED.match(name)}
+    configuration = _configuration(variables)
+    command, program = await _installer(place, cache, configuration, variables)
+    wheels = cache / "wheels"
+    wheels.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="backend-coordinator-") as scratch:
+        env = variables | {
+            "HOME": str(Path.home()),
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "TMPDIR": scratch,
+            "PIP_CACHE_DIR": str(wheels),
+            "UV_CACHE_DIR": str(wheels),
+        }
+        profile = replace(INSTALL, writable=(wheels, Path(scratch)))
+        readable = [program, *configuration, *_mentioned(configuration, variables)]
+        confined = sandbox.command(command, cwd=place, env=env, readable=readable, profile=profile)
+        done = await execute(confined, cwd=place, env=env, seconds=profile.seconds)
+    if done.exit_code != 0:
+        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
+        said = dict.fromkeys([*(line for line in lines if line.lower().startswith("error")), *lines[-1:]])
+        why = f"stopped after {profile.seconds:g} s" if done.timed_out else " ".join(said)[:500]
+        msg = f"the dependencies could not be installed: {why}"
+        raise InstallError(msg)
+
+
+async def _installer(
+    place: Path, cache: Path, configuration: list[Path], variables: Mapping[str, str]
+) -> tuple[list[str], Path]:
+    python = str(place / "bin" / "python")
+    options = ["install", "--only-binary", ":all:", "-r", "requirements.txt", "-c", "pins.txt"]
+    uv = shutil.which("uv")
+    # uv does not read pip's configuration: with an index of the user's there, only pip asks the right one.
+    pip_is_configured = any(name in variables for name in _INDEX_SETTINGS) or any(
+        "pip" in f.name for f in configuration
+    )
+    if uv and not pip_is_configured:
+        return [uv, "pip", options[0], "--python", python, "--compile-bytecode", *options[1:]], Path(uv)
+    async with _locked(cache / "pip.lock"):
+        pip = await asyncio.to_thread(_pip, cache)
+    quiet = ["--no-input", "--disable-pip-version-check", "--no-warn-script-location", "--quiet"]
+    return [python, "-I", str(pip / "__pip-runner__.py"), options[0], *quiet, *options[1:]], pip.parent
+
+
+def _pip(cache: Path) -> Path:
+    spec = importlib.util.find_spec("pip")
+    own = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+    if (own / "__pip-runner__.py").exists():
+        return own
+    bootstrap = cache / f"bootstrap-{sys.version_info.major}.{sys.version_info.minor}"
+    pattern = "lib/python*/site-packages/pip/__pip-runner__.py"
+    if not any(bootstrap.glob(pattern)):
+        try:
+            venv.EnvBuilder(symlinks=True, with_pip=True, clear=True).create(bootstrap)
+        except Exception as error:
+            msg = f"there is neither pip nor uv here ({error}): install one of them"
+            raise InstallError(msg) from error
+    if found := next(bootstrap.glob(pattern), None):
+        return found.parent
+    msg = "pip is older than 22.3 and there is no uv: install one of them"
+    raise InstallError(msg)
+
+
+def _configuration(variables: Mapping[str, str]) -> list[Path]:
+    home = Path.home()
+    folders = [Path("/etc"), Path("/etc/xdg/pip"), home / ".pip", home / ".config/pip", Path(sys.prefix)]
+    places = [folder / "pip.conf" for folder in folders]
+    places += [
+        Path(variables.get("PIP_CONFIG_FILE", "/nonexistent")),
+        home / ".config/uv/uv.toml",
+        home / ".netrc",
+    ]
+    return [file for file in places if file.is_file()]
+
+
+def _mentioned(configuration: Iterable[Path], variables: Mapping[str, str]) -> list[Path]:
+    # An index may be a local folder and a certificate a local file.
+    texts = [
+        *variables.values(),
+        *(file.read_text(encoding="utf-8", errors="replace") for file in configuration),
+    ]
+    names = {name for text in texts for name in re.findall(r"(?<![\w/])(?:file://)?(/[^\s'\",;]+)", text)}
+    places = [Path(name) for name in sorted(names) if Path(name).exists()]
+    # A mirror keeps its files beside the folder `simple` that lists them.
+    return [place.parent if place.name == "simple" else place for place in places]

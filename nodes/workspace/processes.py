@@ -1,0 +1,118 @@
+"""The one place that starts a process: no shell, no stdin, a session of its own, and nothing left behind."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_GRACE = 1.0
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What one process did; `exit_code` is None when it never ran or was stopped at its time limit.
+
+    `output` interleaves stdout and stderr; both texts keep head and tail when they exceed the limit. A
+    negative exit code is the number of the signal that ended it.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int | None
+    output: str
+    stdout: str = ""
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+async def execute(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float, limit: int = 2_000_000
+) -> Completed:
+    """Run `argv` for at most `seconds`; `limit` bytes are kept of each text.
+
+    The whole group is killed at the time limit, on cancellation, and when its leader leaves children behind.
+    Raises OSError when the program cannot be started.
+    """
+    start = time.monotonic()
+    transport, record = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Record(limit),
+        *argv,
+        cwd=cwd,
+        env=dict(env),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        done, _ = await asyncio.wait([record.exited], timeout=seconds)
+    finally:
+        await _end(transport, record)
+    code = transport.get_returncode() if done else None
+    both, out = record.both.text(), record.out.text()
+    return Completed(tuple(argv), code, both, out, not done, time.monotonic() - start)
+
+
+@dataclass
+class _Text:
+    limit: int
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytearray = field(default_factory=bytearray)
+    size: int = 0
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        room = self.limit // 2 - len(self.head)
+        self.head += chunk[:room]
+        self.tail += chunk[room:]
+        # Cut only now and then: every cut moves all that is kept.
+        if len(self.tail) > 2 * self.limit:
+            del self.tail[: -self.limit // 2]
+
+    def text(self) -> str:
+        tail = self.tail if self.size <= self.limit else self.tail[-(self.limit // 2) :]
+        left_out = self.size - len(self.head) - len(tail)
+        marker = f"\n... {left_out} bytes left out ...\n".encode() if left_out else b""
+        return (self.head + marker + tail).decode("utf-8", "replace")
+
+
+class _Record(asyncio.SubprocessProtocol):
+    def __init__(self, limit: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.both, self.out = _Text(limit), _Text(limit)
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.closed: dict[int, asyncio.Future[None]] = {1: loop.create_future(), 2: loop.create_future()}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.both.add(data)
+        if fd == 1:
+            self.out.add(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd in self.closed and not self.closed[fd].done():
+            self.closed[fd].set_result(None)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+async def _end(transport: asyncio.SubprocessTransport, record: _Record) -> None:
+    group = transport.get_pid()
+    try:
+        if not record.exited.done():
+            _signal(group, signal.SIGTERM)
+            await asyncio.wait([record.exited], timeout=_GRACE)
+    finally:
+        _signal(group, signal.SIGKILL)
+        try:
+            # A descendant that left the group may hold the pipes open for ever.
+            await asyncio.wait([record.exited, *record.closed.values()], timeout=_GRACE)
+        finally:
+            transport.close()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,219 @@
+"""The run's own repository: checkouts, snapshots, the merge queue, and publishing one branch to the user."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend_coordinator.errors import WorkspaceError
+from backend_coordinator.nodes.workspace.git import Git, GitError
+from backend_coordinator.nodes.workspace.trees import (
+    Changes,
+    Tree,
+    compare,
+    export,
+    fill,
+    make_git,
+    object_format,
+    refuse_nested,
+)
+from backend_coordinator.nodes.workspace.user_repository import UserRepository
+
+_MERGE = "_merge"
+_SPACE = "backend-coordinator"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A working folder's state as a commit; `changed` are the paths in which it differs from its parent."""
+
+    commit: str
+    tree: str
+    changed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The run branch holds the task: `commit` is its head, `tree` what that holds."""
+
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """The task cannot be merged as it is; `paths` are where."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A merge that stands as a commit but is not yet on the branch, whose head was `head` then."""
+
+    commit: str
+    tree: str
+    head: str
+
+
+@dataclass(frozen=True)
+class RunRepository:
+    """git as one run needs it: a bare repository that borrows the user's objects; `trees` holds checkouts."""
+
+    git: Git
+    trees: Path
+    branch: str
+    user: UserRepository
+
+    @classmethod
+    def create(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
+        """The repository of run `run_id` at `directory`, its branch at the user's base; idempotent."""
+        if Git(user.git_common_dir, trusted=False).run(
+            "rev-parse", "-q", "--verify", f"refs/heads/{_SPACE}", check=False
+        ):
+            msg = f"{user.root} has a branch named {_SPACE}, which takes the place of ours: git branch -m {_SPACE} NAME"
+            raise WorkspaceError(msg)
+        git = make_git(directory, user.git_common_dir / "objects", object_format(user.root))
+        trees.mkdir(parents=True, exist_ok=True)
+        run = cls(git, trees, f"{_SPACE}/{run_id}", user)
+        if not run._resolve(run._ref):
+            git.run("update-ref", run._ref, user.base_commit)
+        return run
+
+    @classmethod
+    def load(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
+        """The repository that `create` made; raises WorkspaceError when it is gone."""
+        run = cls(Git(directory), trees, f"{_SPACE}/{run_id}", user)
+        if not directory.is_dir() or not run._resolve(run._ref):
+            msg = f"the repository of run {run_id} is gone from {directory}: start a new run"
+            raise WorkspaceError(msg)
+        return run
+
+    def checkout(self, commit: str, name: str) -> Path:
+        """The folder `name` holding exactly the tree of `commit`, no `.git`; what was there is discarded."""
+        folder = self.trees / name
+        fill(self.git, commit, folder, self._index(name))
+        return folder
+
+    def snapshot(self, name: str, message: str, parent: str) -> Snapshot:
+        """Commit the present state of the folder `name` on `parent`, leaving out what its .gitignore names.
+
+        Raises NestedRepository when it holds a `.git`, GitError when a file cannot be read.
+        """
+        folder, index = self.trees / name, self._index(name)
+        refuse_nested(folder)
+        index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
+        self.git.run("add", "--all", "--", ".", work_tree=folder, index=index)
+        tree = self.git.run("write-tree", work_tree=folder, index=index).strip()
+        commit = self._commit(tree, parent, message)
+        return Snapshot(commit, tree, self.changed_paths(parent, commit))
+
+    def tree(self, commit_or_tree: str) -> Tree:
+        """The exported files of a commit or tree, for reading only."""
+        return export(self.git, commit_or_tree, self.trees)
+
+    def changes(self, base: str, head: str) -> Changes:
+        """What was added, modified and deleted from `base` to `head`."""
+        return compare(self.git, base, head)
+
+    def changed_paths(self, base: str, head: str) -> frozenset[str]:
+        """The paths in which two commits or trees differ."""
+        return self.changes(base, head).paths
+
+    def head(self) -> str:
+        """The commit at which the run branch stands."""
+        return self.git.run("rev-parse", "--verify", self._ref).strip()
+
+    def contains(self, commit: str) -> bool:
+        """Whether `commit` is part of the run branch."""
+        try:
+            self.git.run("merge-base", "--is-ancestor", commit, self._ref)
+        except GitError as error:
+            if error.exit_code_of_git == 1:
+                return False
+            raise
+        return True
+
+    def prepare_merge(self, task_id: str, commit: str, title: str = "") -> Prepared | Conflict:
+        """Merge `commit` with the run branch in a scratch folder; the branch itself does not move.
+
+        One call at a time: the scratch folder is shared. A contained commit prepares the present head.
+        """
+        head = self.head()
+        if self.contains(commit):
+            return Prepared(head, self._tree_of(head), head)
+        folder, index = self.trees / _MERGE, self._index(_MERGE)
+        self._forget_half_merge()
+        self.git.run("update-ref", "--no-deref", "HEAD", head)
+        fill(self.git, head, folder, index)
+        message = f"{task_id}: {title}\n\nTask: {task_id}" if title else f"{task_id}\n\nTask: {task_id}"
+        options = ("--no-ff", "--no-verify", "--no-edit", "--quiet", "-m", message)
+        variables = self.user.identity.variables
+        try:
+            self.git.run("merge", *options, commit, work_tree=folder, index=index, env=variables)
+        except GitError:
+            unmerged = self.git.run("diff", "--name-only", "--diff-filter=U", "-z", work_tree=folder, index=index)
+            self._forget_half_merge()
+            if paths := tuple(sorted({name for name in unmerged.split("\0") if name})):
+                return Conflict(paths)
+            raise
+        merged = self.git.run("rev-parse", "--verify", "HEAD").strip()
+        return Prepared(merged, self._tree_of(merged), head)
+
+    def commit_merge(self, prepared: Prepared) -> Merged:
+        """Advance the run branch to a prepared merge; raises GitError when it moved since."""
+        if not self.contains(prepared.commit):
+            self.git.run("update-ref", self._ref, prepared.commit, prepared.head)
+        head = self.head()
+        return Merged(head, self._tree_of(head))
+
+    def merge(self, task_id: str, commit: str, title: str = "") -> Merged | Conflict:
+        """Prepare and commit in one step."""
+        prepared = self.prepare_merge(task_id, commit, title)
+        return prepared if isinstance(prepared, Conflict) else self.commit_merge(prepared)
+
+    def publish(self) -> str:
+        """Bring the run branch into the user's repository and nothing else; the commit it has there.
+
+        The branch only ever moves forward there. Raises WorkspaceError when somebody else's commits are on
+        it, or when it is checked out.
+        """
+        head, git = self.head(), Git(self.user.git_common_dir, trusted=False)
+        options = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
+        if git.run("rev-parse", "--verify", "--quiet", self._ref, check=False).strip() == head:
+            return head
+        try:
+            git.run(
+                "fetch",
+                "--quiet",
+                *options,
+                "--",
+                str(self.git.git_dir.resolve()),
+                f"{self._ref}:{self._ref}",
+            )
+        except GitError as error:
+            msg = (
+                f"{self.branch} cannot be brought into {self.user.root}: rename or leave that branch there, "
+                f"then resume the run ({' '.join(error.stderr.split())})"
+            )
+            raise WorkspaceError(msg) from error
+        return head
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    def _index(self, name: str) -> Path:
+        return self.git.git_dir / "indexes" / name
+
+    def _resolve(self, revision: str) -> str:
+        return self.git.run("rev-parse", "--verify", "--quiet", revision, check=False).strip()
+
+    def _tree_of(self, commit: str) -> str:
+        return self.git.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+
+    def _commit(self, tree: str, parent: str, message: str) -> str:
+        variables = self.user.identity.variables
+        return self.git.run("commit-tree", tree, "-p", parent, "-m", message, env=variables).strip()
+
+    def _forget_half_merge(self) -> None:
+        for name in ("MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "HEAD.lock"):
+            (self.git.git_dir / name).unlink(missing_ok=True)

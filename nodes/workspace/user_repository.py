@@ -1,0 +1,154 @@
+"""The user's repository: what is read of it, and the one line that is ever written into it."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from backend_coordinator.errors import WorkspaceError
+from backend_coordinator.nodes.workspace.git import GitError, require_git, run_git
+
+FOLDER = ".backend-coordinator"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who authors commits."""
+
+    name: str = "backend-coordinator"
+    email: str = "noreply@backend-coordinator.invalid"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that make git use it."""
+        return {
+            "GIT_AUTHOR_NAME": self.name,
+            "GIT_AUTHOR_EMAIL": self.email,
+            "GIT_COMMITTER_NAME": self.name,
+            "GIT_COMMITTER_EMAIL": self.email,
+        }
+
+
+@dataclass(frozen=True)
+class UserRepository:
+    """A repository of the user's; `head_branch` is None when HEAD is detached and a base was named."""
+
+    root: Path
+    git_common_dir: Path
+    base_commit: str
+    head_branch: str | None
+    identity: Identity
+
+
+def open_workspace(path: Path, *, init: bool = False, base: str | None = None) -> UserRepository:
+    """Open the repository that holds `path`; work starts from HEAD, or from the revision `base`.
+
+    `init` makes a missing or plain folder a repository, and gives one without a commit its first.
+    Raises WorkspaceError with one line that names the fix; then nothing was changed.
+    """
+    require_git()
+    path = path.absolute()
+    if not path.is_dir():
+        _make(path, init)
+    elif _git(path, "rev-parse", "--git-dir") is None:
+        if not init:
+            _refuse(f"{path} is not a git repository: pass --init to make it one")
+        _writable(path)
+        _initialise(path)
+    return _read(path, init, base)
+
+
+def exclude(root: Path) -> None:
+    """Keep our folder out of the user's `git status`, through the repository's info/exclude and only once."""
+    common = _git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    file = Path(common or root / ".git") / "info" / "exclude"
+    line = f"{FOLDER}/"
+    text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
+    if line in text.splitlines():
+        return
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(f"{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n")
+
+
+def _read(path: Path, init: bool, base: str | None) -> UserRepository:
+    if _git(path, "rev-parse", "--is-bare-repository") == "true":
+        _refuse(f"{path} is a bare repository: clone it and use the clone as workspace")
+    top = _git(path, "rev-parse", "--show-toplevel")
+    if top is None:
+        _refuse(f"{path} lies inside a git directory: name the folder of the work tree")
+    root = Path(top)
+    common = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir") or root / ".git")
+    branch = _git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if head is None and base is None and not init:
+        _refuse(f"{root} has no commit yet: commit something, or pass --init for a first commit")
+    if branch is None and base is None:
+        _refuse(f"HEAD of {root} is detached: pass --base REV, or run git switch BRANCH first")
+    start = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}") if base else head
+    if base and start is None:
+        _refuse(f"{root} has no commit {base}: name one that git log shows")
+    _writable(root)
+    _writable(common)
+    exclude(root)
+    start = start or _first_commit(root)
+    (root / FOLDER).mkdir(exist_ok=True)
+    return UserRepository(root, common, start, branch, _identity(root))
+
+
+def _make(path: Path, init: bool) -> None:
+    if path.exists():
+        _refuse(f"{path} is not a folder: name the folder of a git repository")
+    if not init:
+        _refuse(f"{path} does not exist: pass --init to make it a new repository")
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        _refuse(f"{path} cannot be made ({error.strerror}): name a folder you may write")
+    _initialise(path)
+
+
+def _initialise(path: Path) -> None:
+    done = run_git("init", "--quiet", "--template=", "-b", "main", cwd=path)
+    if done.returncode != 0:
+        raise GitError("init", done.returncode, done.stderr)
+
+
+def _first_commit(root: Path) -> str:
+    commands = (("add", "--all"), ("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "First commit"))
+    for command in commands:
+        done = run_git(*command, cwd=root, env=_identity(root).variables)
+        if done.returncode != 0:
+            raise GitError(command[0], done.returncode, done.stderr)
+    return _git(root, "rev-parse", "HEAD") or ""
+
+
+def _identity(root: Path) -> Identity:
+    name, email = (_git(root, "config", "--get", key) for key in ("user.name", "user.email"))
+    return Identity(name, email) if name and email else Identity()
+
+
+def _writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        _refuse(f"{folder} cannot be written ({error.strerror}): {_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "it is mounted read-only; clone the repository to a writable place"
+    return "change its permissions, or clone the repository to a writable place"
+
+
+def _git(path: Path, *args: str) -> str | None:
+    done = run_git(*args, cwd=path)
+    if "dubious ownership" in done.stderr or "unsafe repository" in done.stderr:
+        _refuse(f"git refuses {path}, which another user owns: git config --global --add safe.directory {path}")
+    return done.stdout.rstrip("\n") if done.returncode == 0 else None
+
+
+def _refuse(message: str) -> NoReturn:
+    raise WorkspaceError(message)

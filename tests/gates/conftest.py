@@ -1,0 +1,50 @@
+"""Trees to inspect, and one environment for all of them."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from backend_coordinator.nodes.workspace.environment import Environment, build
+from backend_coordinator.nodes.workspace.sandbox import probe
+from backend_coordinator.nodes.workspace.trees import Tree, tree_of_directory
+from tests.gates.trees import MakeTree
+
+collect_ignore_glob = ["fixtures/*"]
+TOOLS = ("fastapi", "httpx", "httpx2", "pytest", "coverage", "ruff")
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """One built environment with a web framework, a test runner and a linter."""
+    tree = tmp_path_factory.mktemp("declared")
+    (tree / "requirements.txt").write_text("\n".join(TOOLS))
+    cache = tmp_path_factory.mktemp("cache")
+    built = asyncio.run(_build(tree, cache))
+    assert built.problem is None
+    return built
+
+
+async def _build(tree: Path, cache: Path) -> Environment:
+    return await build(tree, cache=cache, sandbox=await probe("auto"))
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment without any package."""
+    return asyncio.run(_build(tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def tree(tmp_path_factory: pytest.TempPathFactory) -> MakeTree:
+    """Makes a tree of texts by path."""
+
+    def make(files: Mapping[str, str]) -> Tree:
+        folder = tmp_path_factory.mktemp("files")
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        return tree_of_directory(folder, scratch=tmp_path_factory.mktemp("scratch"))[1]
+
+    return make

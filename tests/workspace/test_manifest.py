@@ -1,0 +1,117 @@
+"""What a unit declares is read, and what cannot be installed safely is refused with a reason."""
+
+from pathlib import Path
+
+import pytest
+
+from backend_coordinator.nodes.workspace.manifest import Manifest, find_manifests
+
+
+def _only(tree: Path, **files: str) -> Manifest:
+    for name, text in files.items():
+        (tree / name.replace("__", "-").replace("_txt", ".txt").replace("_toml", ".toml")).write_text(text)
+    (manifest,) = find_manifests(tree)
+    return manifest
+
+
+def test_project_dependencies_test_extras_and_groups_are_collected(tree: Path) -> None:
+    manifest = _only(
+        tree,
+        pyproject_toml="""
+[project]
+name = "shop"
+requires-python = ">=3.11"
+dependencies = ["fastapi>=0.100,<1", 'tomli ; python_version < "3.11"']
+[project.optional-dependencies]
+test = ["pytest", "shop[mail]"]
+mail = ["email-validator[dns]==2.0"]
+docs = ["sphinx"]
+[dependency-groups]
+dev = ["ruff", {include-group = "types"}]
+types = ["mypy"]
+""",
+    )
+    assert manifest.problem is None
+    assert manifest.requirements == (
+        "email-validator[dns]==2.0", "fastapi>=0.100,<1", "mypy", "pytest", "ruff",
+        'tomli ; python_version < "3.11"',
+    )  # fmt: skip
+
+
+def test_requirement_files_follow_includes_comments_hashes_and_constraints(tree: Path) -> None:
+    (tree / "limits.txt").write_text("starlette<1\n")
+    manifest = _only(
+        tree,
+        requirements_txt="fastapi==0.115.0 \\\n  --hash=sha256:aa\n# a comment\nhttpx  # why\n-c limits.txt\n",
+        requirements__dev_txt="-r requirements.txt\n-e .[test]\npytest~=8.0\n",
+    )
+    assert manifest.problem is None
+    assert manifest.requirements == ("fastapi==0.115.0", "httpx", "pytest~=8.0")
+    assert manifest.pins == ("starlette<1",)
+
+
+def test_a_lock_of_pins_bounds_the_versions(tree: Path) -> None:
+    manifest = _only(
+        tree, requirements_txt="fastapi\n", **{"requirements.lock": "# made by a tool\nfastapi==0.115.0\n-e .\n"}
+    )
+    assert manifest.pins == ("fastapi==0.115.0",)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bounds"),
+    [('"^1.2.3"', ">=1.2.3,<2"), ('"^0.2.3"', ">=0.2.3,<0.3"), ('"^0.0.3"', ">=0.0.3,<0.0.4"),
+     ('"~1.2.3"', ">=1.2.3,<1.3"), ('"~1"', ">=1,<2"), ('"*"', ""), ('"1.2"', "==1.2"), ('">=1,<3"', ">=1,<3"),
+     ('{version = "^2", extras = ["x"]}', "[x]>=2,<3")],
+)  # fmt: skip
+def test_poetry_versions_become_bounds(tree: Path, wanted: str, bounds: str) -> None:
+    text = f'[tool.poetry.dependencies]\npython = "^3.11"\nfoo = {wanted}\n'
+    text += '[tool.poetry.group.dev.dependencies]\nbar = "*"\n'
+    assert _only(tree, pyproject_toml=text).requirements == ("bar", f"foo{bounds}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["git+https://example.org/x.git", "x @ https://example.org/x.whl", "./local", "../other", "/abs/x.whl", "x.whl/y",
+     "--index-url https://example.org/simple", "--extra-index-url=https://e.org", "-e ./pkg", "-e git+ssh://x/y",
+     "--find-links .", "-f .", "--pre", "-r ../outside.txt", "-r requirements.txt", "foo --global-option=x", "$HOME"],
+)  # fmt: skip
+def test_a_line_that_is_not_a_released_package_is_the_units_problem(tree: Path, line: str) -> None:
+    (tree.parent / "outside.txt").write_text("evil\n")
+    manifest = _only(tree, requirements_txt=f"fastapi\n{line}\n")
+    assert manifest.problem is not None
+    assert manifest.problem.startswith("the project: ")
+    assert manifest.requirements == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[project", '[project]\nrequires-python = ">=3.99"\n', '[tool.poetry.dependencies]\nx = {path = "../x"}\n',
+     '[project]\ndependencies = ["x @ file:///etc"]\n'],
+)  # fmt: skip
+def test_a_manifest_that_cannot_be_used_is_a_problem_and_not_a_crash(tree: Path, text: str) -> None:
+    assert _only(tree, pyproject_toml=text).problem
+
+
+def test_setup_files_are_read_and_never_run(tree: Path) -> None:
+    (tree / "setup.cfg").write_text(
+        "[options]\ninstall_requires =\n  fastapi>=0.1\n[options.extras_require]\ntest = pytest\n"
+    )
+    (tree / "setup.py").write_text(
+        "from setuptools import setup\nopen('ran', 'w')\nsetup(install_requires=['httpx'])\n"
+    )
+    (manifest,) = find_manifests(tree)
+    assert manifest.requirements == ("fastapi>=0.1", "httpx", "pytest")
+    assert not (tree / "ran").exists()
+
+
+def test_computed_requirements_of_setup_py_are_a_problem(tree: Path) -> None:
+    (tree / "setup.py").write_text("setup(install_requires=open('x').read().split())\n")
+    (manifest,) = find_manifests(tree)
+    assert "computes install_requires" in str(manifest.problem)
+
+
+def test_every_unit_of_a_monorepo_is_found_and_caches_are_not(tree: Path) -> None:
+    for name in ("services/a", "services/b", "node_modules/c", ".venv/d", ".hidden"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "pyproject.toml").write_text("[project]\nname='x'\n")
+    assert [manifest.root for manifest in find_manifests(tree)] == ["services/a", "services/b"]
