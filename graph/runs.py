@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -164,6 +165,8 @@ async def drive(runs: Runs, run: str) -> Report:
                     raise Waiting(msg)
     report = runs.report(run)
     assert report is not None, "the terminal marker is written after the report"
+    if report.accepted:
+        shutil.rmtree(context.repository.trees, ignore_errors=True)  # checkouts only: all commits are in the repository
     return report
 
 

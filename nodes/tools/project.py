@@ -20,7 +20,7 @@ async def check(bench: Bench) -> str:
 
 @tool(repeatable=False)
 async def bash(bench: Bench, command: Annotated[str, Field(description="one simple command")]) -> str:
-    """Runs one bash line in the project's root, without network; what the rules do not allow is refused."""
+    """Runs one bash line in the project's root: no network, no git repository, refused where no rule allows it."""
     ruling = _ruling(bench, command)
     if ruling.decision == "deny":
         raise ToolRefused(f"denied: {ruling.reason}")

@@ -1,0 +1,55 @@
+"""Transcripts: what survives a crash, and what never gets in."""
+
+from pathlib import Path
+
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages.tool import tool_call
+
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.nodes.journal import Transcript, open_calls
+from backend_coordinator.nodes.redaction import MASK, Redactor, redactor_for
+
+CALL = AIMessage("", tool_calls=[tool_call(name="bash", args={"command": "ls"}, id="1")])
+
+
+def test_messages_come_back_equal_with_their_usage(tmp_path: Path) -> None:
+    journal = Transcript(tmp_path / "t" / "a.jsonl", Redactor())
+    journal.add(CALL, Usage(model_calls=1, input_tokens=7))
+    journal.add(ToolMessage("done", tool_call_id="1"))
+    past = journal.read()
+    assert [type(message) for message in past.messages] == [AIMessage, ToolMessage]
+    assert past.messages[0].tool_calls == CALL.tool_calls
+    assert past.usage == Usage(model_calls=1, input_tokens=7)
+    assert journal.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_last_line_cut_by_a_crash_is_dropped_and_writing_goes_on(tmp_path: Path) -> None:
+    journal = Transcript(tmp_path / "a.jsonl", Redactor())
+    journal.add(HumanMessage("one"))
+    with journal.path.open("ab") as file:
+        file.write(b'{"kind": "mess')
+    assert [message.content for message in journal.read().messages] == ["one"]
+    journal.add(HumanMessage("two"))
+    assert [message.content for message in journal.read().messages] == ["one", "two"]
+
+
+def test_an_intent_without_an_outcome_is_in_doubt(tmp_path: Path) -> None:
+    journal = Transcript(tmp_path / "a.jsonl", Redactor())
+    journal.add(CALL)
+    journal.intend("1")
+    assert journal.read().in_doubt == {"1"}
+    assert open_calls(journal.read().messages) is not None
+    journal.add(ToolMessage("done", tool_call_id="1"))
+    assert journal.read().in_doubt == frozenset()
+    assert open_calls(journal.read().messages) is None
+
+
+def test_secrets_of_environment_and_env_file_never_reach_the_disk(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# comment\nDB='correct-horse-battery'\n")
+    redact = redactor_for(tmp_path, {"MY_API_KEY": "key-0123456789", "PATH": "/usr/bin/whatever", "A_TOKEN": "short"})
+    journal = Transcript(tmp_path / "a.jsonl", redact)
+    journal.add(
+        HumanMessage("key-0123456789 correct-horse-battery sk-abcdefghijklmnopqrstuvwx /usr/bin/whatever short")
+    )
+    text = journal.path.read_text()
+    assert f"{MASK} {MASK} {MASK} /usr/bin/whatever short" in text
