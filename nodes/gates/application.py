@@ -10,7 +10,7 @@ from backend_coordinator.domain.verdict import Evidence
 from backend_coordinator.nodes.gates.evidence import digest, one_line
 from backend_coordinator.nodes.gates.files import product_python
 from backend_coordinator.nodes.gates.openapi import Document
-from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
+from backend_coordinator.nodes.gates.scratch import QUICK, copied, installed, shadowed
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -58,7 +58,7 @@ async def _application(tree: Tree, environment: Environment) -> Application:
             return Application(place.path, "fastapi is not installed: declare it in the project's dependencies")
         target = scratch.results / "app.json"
         command = ["python", scratch.script("dump_app"), place.module, place.name, str(target)]
-        done = await scratch.run(command, place.unit.root)
+        done = await scratch.run(command, place.unit.root, QUICK)
         output = scratch.plain(done.output)
         if not target.exists():
             last = one_line((output.strip().splitlines() or ["no message"])[-1], 200)

@@ -65,7 +65,8 @@ def fails(item: str, findings: Sequence[Finding], fix: str, *evidence: Evidence)
     first, more = findings[0], len(findings) - 1
     others = f" (and {more} more)" if more else ""
     reason = one_line(f"{place(first)}: {first.message}{others}; {fix}")
-    return says(item, Outcome.FAIL, reason, *(evidence or (read_evidence(findings, reason),)))
+    told = evidence if any(e.findings for e in evidence) else (read_evidence(findings, reason), *evidence)
+    return says(item, Outcome.FAIL, reason, *told)
 
 
 def says(item: str, outcome: Outcome, reason: str, *evidence: Evidence) -> Verdict:

@@ -4,52 +4,12 @@ from pathlib import PurePosixPath
 
 from backend_coordinator.nodes.workspace.trees import Tree
 
-_CODE = frozenset(
-    [
-        ".py",
-        ".pyx",
-        ".ipynb",
-        ".js",
-        ".mjs",
-        ".cjs",
-        ".jsx",
-        ".ts",
-        ".tsx",
-        ".java",
-        ".kt",
-        ".kts",
-        ".scala",
-        ".groovy",
-        ".go",
-        ".rs",
-        ".rb",
-        ".php",
-        ".cs",
-        ".fs",
-        ".vb",
-        ".c",
-        ".cc",
-        ".cpp",
-        ".h",
-        ".hpp",
-        ".swift",
-        ".m",
-        ".ex",
-        ".exs",
-        ".erl",
-        ".clj",
-        ".lua",
-        ".pl",
-        ".pm",
-        ".sh",
-        ".bash",
-        ".ps1",
-        ".dart",
-        ".r",
-        ".graphql",
-        ".proto",
-    ]
-)
+_CODE = frozenset({
+    ".py", ".pyw", ".vue", ".svelte", ".pyx", ".ipynb", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
+    ".scala", ".groovy", ".go", ".rs", ".rb", ".php", ".cs", ".fs", ".vb", ".c", ".cc", ".cpp", ".h",
+    ".hpp", ".swift", ".m", ".ex", ".exs", ".erl", ".clj", ".lua", ".pl", ".pm", ".sh", ".bash", ".ps1",
+    ".dart", ".r",
+})  # fmt: skip
 _NOT_MEASURED = frozenset({"setup.py", "noxfile.py", "docs/conf.py"})
 
 

@@ -131,6 +131,7 @@ async def _measure(
         exit_code=done.exit_code,
         command=tuple(scratch.plain(word) for word in command),
         version=versions["pytest"] if runner == "pytest" else sys.version.split()[0],
+        coverage_version=versions["coverage"],
         output=scratch.plain(done.output),
         seconds=done.seconds,
     )

@@ -14,29 +14,13 @@ from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.sandbox import TESTS, Profile
 
+QUICK = 120.0
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".coverage*", ".*_cache")
 # A module of the tree with one of these names would run in place of the tool that judges the tree.
-_TOOLS = frozenset(
-    [
-        "coverage",
-        "pytest",
-        "_pytest",
-        "pluggy",
-        "unittest",
-        "xml",
-        "json",
-        "sitecustomize",
-        "usercustomize",
-        "starlette",
-        "fastapi",
-        "alembic",
-        "sqlite3",
-        "ruff",
-        "mypy",
-        "flake8",
-        "black",
-    ]
-)
+_TOOLS = frozenset({
+    "coverage", "pytest", "_pytest", "pluggy", "unittest", "xml", "json", "sitecustomize",
+    "usercustomize", "starlette", "fastapi", "alembic", "sqlite3", "ruff", "mypy", "flake8", "black",
+})  # fmt: skip
 
 _VERSIONS = (
     "import json; from importlib.metadata import distributions; "
@@ -52,9 +36,11 @@ class Scratch:
     results: Path
     environment: Environment
 
-    async def run(self, argv: Sequence[str], root: str = "") -> Completed:
-        """Run in the unit at `root` with the profile of tests."""
-        profile: Profile = replace(TESTS, writable=(*TESTS.writable, self.results))
+    async def run(
+        self, argv: Sequence[str], root: str = "", seconds: float = TESTS.seconds
+    ) -> Completed:
+        """Run in the unit at `root` with the profile of tests, for at most `seconds`."""
+        profile: Profile = replace(TESTS, writable=(*TESTS.writable, self.results), seconds=seconds)
         return await self.environment.run(argv, self.tree / root, profile)
 
     def script(self, name: str) -> str:
@@ -96,7 +82,7 @@ def shadowed(root: Path) -> str | None:
 
 async def installed(scratch: Scratch, root: str) -> Mapping[str, str]:
     """Versions by distribution name in the environment of the unit at `root`; empty if it cannot tell."""
-    done = await scratch.run(["python", "-I", "-c", _VERSIONS], root)
+    done = await scratch.run(["python", "-I", "-c", _VERSIONS], root, QUICK)
     if done.exit_code != 0:
         return {}
     versions: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -3,74 +3,30 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 
 Sources = list[ast.expr] | None
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
-_SINKS = frozenset(
-    {"execute", "executemany", "executescript", "exec_driver_sql", "fetch", "fetchrow", "fetchval", "raw"}
-)
-_TEXTS = frozenset({"text", "RawSQL", "read_sql", "read_sql_query"})
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SINKS = _words("exec_driver_sql execute executemany executescript fetch fetchrow fetchval raw")
+_TEXTS = _words("RawSQL read_sql read_sql_query text")
 # Query builders quote and bind by themselves; numbers cannot carry SQL.
-_SAFE = frozenset(
-    [
-        "select",
-        "insert",
-        "update",
-        "delete",
-        "union",
-        "union_all",
-        "exists",
-        "SQL",
-        "Identifier",
-        "Literal",
-        "Placeholder",
-        "CreateTable",
-        "DDL",
-        "int",
-        "float",
-        "len",
-        "bool",
-    ]
+_SAFE = _words(
+    "select insert update delete union union_all exists SQL Identifier Literal Placeholder CreateTable "
+    "DDL int float len bool"
 )
-_KEEPS = frozenset(
-    [
-        "join",
-        "format",
-        "strip",
-        "lower",
-        "upper",
-        "replace",
-        "removesuffix",
-        "removeprefix",
-        "values",
-        "items",
-        "keys",
-        "get",
-        "copy",
-    ]
+_KEEPS = _words(
+    "join format strip lower upper replace removesuffix removeprefix values items keys get copy split splitlines"
 )
-_WRAPS = frozenset(
-    [
-        "sorted",
-        "tuple",
-        "list",
-        "set",
-        "reversed",
-        "str",
-        "dict",
-        "enumerate",
-        "zip",
-        "dedent",
-        "frozenset",
-        "text",
-        "cast",
-    ]
-)
-_ADDS = frozenset({"append", "extend", "insert", "add", "update"})
+_WRAPS = _words("sorted tuple list set reversed str dict enumerate zip dedent frozenset text cast")
+_ADDS = _words("add append extend insert update")
 _SQL = re.compile(
     r"(?is)^\s*(?:select|insert|update|delete|create|drop|alter|replace|with|pragma|merge|call|truncate)\b"
 )
@@ -226,8 +182,15 @@ class Program:
     def _call_sources(self, node: ast.Call) -> Sources:
         name = called(node)
         receiver = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        if name == "read_text" and receiver and self._belongs_to_program(receiver[0]):
+            return []
         if name in _KEEPS and receiver:
             return [*receiver, *_arguments(node)]
+        if name == "field":
+            values = {keyword.arg: keyword.value for keyword in node.keywords}
+            factory = values.get("default_factory")
+            empty = factory is None or _last(factory) in {"dict", "list", "tuple", "set", "frozenset"}
+            return [values["default"]] if "default" in values else [] if empty else None
         if name in _WRAPS:
             return _arguments(node)
         if name in self._functions:
@@ -235,6 +198,27 @@ class Program:
         if name in _SAFE or any(isinstance(r, ast.Call) and self._sources(r) == [] for r in receiver):
             return []
         return None
+
+    def _belongs_to_program(self, path: ast.expr) -> bool:
+        """True for a path that starts at `__file__`: what stands there is as constant as the code."""
+        for _ in range(20):
+            match path:
+                case ast.Name(id="__file__"):
+                    return True
+                case ast.Name():
+                    found = self._bound(path) or []
+                    if len(found) != 1:
+                        return False
+                    path = found[0]
+                case ast.BinOp(left=value, op=ast.Div()) | ast.Attribute(value=value) | ast.Subscript(value=value):
+                    path = value
+                case ast.Call(func=ast.Attribute(value=value, attr=method)) if method != "Path":
+                    path = value
+                case ast.Call(args=[value, *_]):
+                    path = value
+                case _:
+                    return False
+        return False
 
     def _bound(self, name: ast.Name) -> Sources:
         """Everything that may be bound to `name`, from the innermost scope that binds it."""
@@ -249,9 +233,9 @@ class Program:
                 found = list(_assigned(scope, name.id))
                 if isinstance(scope, _Function) and name.id in _parameters(scope):
                     passed = self._passed(scope, name.id)
-                    return None if passed is None else [*found, *passed]
+                    return None if passed is None else _told([*found, *passed])
                 if found:
-                    return None if None in found else [value for value in found if value]
+                    return _told(found)
                 if isinstance(scope, ast.Module):
                     return self._imported(scope, name.id)
         return None
@@ -263,7 +247,7 @@ class Program:
                     file = (getattr(node, "module", None) or "").replace(".", "/")
                     trees = [t for p, t in self._modules.items() if _module_path(p).endswith(file)]
                     found = [value for tree in trees for value in _assigned(tree, alias.name)]
-                    return [value for value in found if value] if found and None not in found else None
+                    return _told(found) if found else None
         return None
 
     def _passed(self, function: _Function, name: str) -> Sources:
@@ -277,7 +261,7 @@ class Program:
         if not calls or any(arguments is None for arguments in given):
             return None
         values = [(arguments or {}).get(name, defaults.get(name)) for arguments in given]
-        return None if None in values else [value for value in values if value]
+        return _told(values)
 
     def _declare(self, node: ast.ClassDef) -> None:
         """Note what instances and the body of a class store in its fields."""
@@ -313,6 +297,11 @@ def _last(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
 
 
+def _told(values: Sequence[ast.expr | None]) -> Sources:
+    told = [value for value in values if value]
+    return told if len(told) == len(values) else None
+
+
 def _arguments(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(keyword.value for keyword in call.keywords)]
 
@@ -331,7 +320,7 @@ def _filled(pieces: list[str], values: list[ast.expr]) -> Iterator[str | ast.exp
 
 
 def _returned(function: _Function) -> list[ast.expr]:
-    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value]
+    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return | ast.Yield) and n.value]
 
 
 def _parameters(function: _Function) -> set[str]:

@@ -49,6 +49,7 @@ class TestRun:
     requests: frozenset[Request] = frozenset()
     command: tuple[str, ...] = ()
     version: str = ""
+    coverage_version: str = ""
     output: str = ""
     seconds: float = 0.0
 
@@ -100,6 +101,7 @@ def together(first: TestRun, second: TestRun) -> TestRun:
         requests=first.requests | second.requests,
         command=(*first.command, "&&", *second.command),
         version=first.version,
+        coverage_version=first.coverage_version,
         output=first.output + second.output,
         seconds=first.seconds + second.seconds,
     )

@@ -80,6 +80,11 @@ async def test_the_gravest_answer_of_several_checks_counts(
         assert found[0].reason == "stand_in broke: LookupError: no such luck"
 
 
+def damage(folder: Path) -> None:
+    for kept in folder.iterdir():
+        kept.write_text("{broken")
+
+
 async def test_an_unchanged_tree_is_not_judged_twice(
     tree: MakeTree, bare: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,8 +107,7 @@ async def test_an_unchanged_tree_is_not_judged_twice(
     served = replace(bare, services=(("DATABASE_URL", "sqlite://"),))
     await inspect(None, one, changes(None, one), inside(served, one), stage="delivery", cache=cache)
     assert len(runs) == 4
-    for kept in tmp_path.iterdir():
-        kept.write_text("{broken")
+    damage(tmp_path)
     await inspect(None, one, changes(None, one), inside(bare, one), stage="delivery", cache=cache)
     assert len(runs) == 5
 

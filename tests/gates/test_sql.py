@@ -54,11 +54,20 @@ CONSTANT = {
     ),
     "looked up": "O = {'a': 'title ASC'}\ndef f(db, k):\n    db.execute(f'SELECT 1 ORDER BY {O[k]}')",
     "builder": "def f(s, n):\n    s.execute(select(A).where(A.n == n))",
+    "own migration files": (
+        "HERE = Path(__file__).parent / 'migrations'\ndef statements(script):\n    part = ''\n"
+        "    for line in script.splitlines():\n        part += line\n        yield part\n"
+        "def f(db, name):\n    for s in statements((HERE / name).read_text()):\n        db.execute(s)"
+    ),
+    "globbed files": (
+        "def f(db):\n    for p in sorted(Path(__file__).parent.glob('*.sql')):\n        db.executescript(p.read_text())"
+    ),
     "number": "def f(db, n):\n    db.execute(f'SELECT 1 LIMIT {int(n)}')",
 }
 UNTRACED = {
     "table parameter": "def f(db, table):\n    db.execute(f'SELECT * FROM {table}')",
     "whole text": "def f(db, sql):\n    db.execute(sql)",
+    "uploaded file": "def f(db, upload):\n    db.executescript(Path(upload.name).read_text())",
     "file": "def f(db, path):\n    db.executescript(path.read_text())",
     "keys of a request": (
         "def f(db, data):\n    s = ', '.join(f'{k} = ?' for k in data)\n    db.execute(f'UPDATE t SET {s} WHERE id = ?')"
@@ -102,3 +111,17 @@ def test_constants_are_followed_into_other_modules() -> None:
 @pytest.mark.parametrize("source", ["pool.execute", "text('hello')", "executor.map(f, [1])", "raw('x')"])
 def test_what_is_no_sql_is_left_alone(source: str) -> None:
     assert not list(Program({"m.py": ast.parse(source)}).sql_calls("m.py"))
+
+
+def test_a_table_of_statements_is_followed_through_its_fields() -> None:
+    modules = {
+        "app/store.py": (
+            "@dataclass\nclass Table:\n    select: str\n    filters: Mapping[str, str] = field(default_factory=dict)\n"
+            "def page(db, table, wanted):\n"
+            "    where = ' WHERE ' + ' AND '.join(table.filters[n] for n in wanted) if wanted else ''\n"
+            "    db.execute(table.select + where, [*wanted.values()])"
+        ),
+        "app/books.py": "BOOKS = Table(select='SELECT 1', filters={'author': 'author = ?'})",
+    }
+    program = Program({path: ast.parse(text) for path, text in modules.items()})
+    assert [found for _, _, found in program.sql_calls("app/store.py")] == [Taint.CONSTANT]

@@ -63,7 +63,8 @@ async def test_a_task_sees_what_it_writes(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "a/../../x", "~/.ssh/id_rsa", "/etc/passwd", ".git", ".git/../.git/config", "g\u200cit/x", ".GIT/config", "a\x00b",
+        "a/../../x", "~/.ssh/id_rsa", "/etc/passwd", ".git", ".git/../.git/config", "g\u200cit/x", ".GIT/config", 
+        "a\x00b",
         "a\nb", "\\\\server\\share", ".git /config", ".backend-coordinator/x", "outside/x", "hard", "fifo", "..",
     ],
 )  # fmt: skip

@@ -115,6 +115,8 @@ async def tests_pass_and_cover_the_change(
         more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         reason = f"{new[0]} fails{more}: {one_line(run.failing[new[0]], 200)}; make it pass"
         return says("C5", Outcome.FAIL, reason, run.evidence)
+    if code and not run.passed:
+        return unknown("C5", f"no test passes: {run.summary}", run.evidence)
     measured = [path for path in code if path in head.files and is_measured(path)]
     verdict = _covered(base, head, measured, run, f"; failed before too: {', '.join(old)}" if old else "")
     if verdict.verdict is Outcome.PASS and foreign:
@@ -157,7 +159,7 @@ def _covered(base: Tree | None, head: Tree, paths: Sequence[str], run: TestRun, 
 
 def _coverage_evidence(run: TestRun, missing: Sequence[Finding], summary: str) -> Evidence:
     return run.evidence.model_copy(
-        update={"tool": "coverage", "version": "", "summary": summary, "findings": tuple(missing[:MOST_FINDINGS])}
+        update={"tool": "coverage", "version": run.coverage_version, "summary": summary, "findings": tuple(missing[:MOST_FINDINGS])}
     )
 
 

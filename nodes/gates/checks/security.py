@@ -32,6 +32,8 @@ _ENV_FILE = re.compile(r"(?:^|/)\.env(?:\.(?!example|sample|template|dist|defaul
 _ENV_VALUE = re.compile(r"""^\s*(?:export\s+)?(\w+)\s*=\s*["']?([^\s"'#]+)""", re.MULTILINE)
 
 
+_SQL_TOPIC = re.compile(r"(?i)\b(?:execute|query|sql|psql|mysql|select|insert\s+into|delete\s+from)")
+_SECRET_TOPIC = re.compile(r"(?i)secret|passw|token|api_?key|credential|private_?key")
 _HOW = {
     Taint.CONSTANT: "gets constant SQL text",
     Taint.UNTRACED: "gets SQL text that cannot be traced",
@@ -49,7 +51,7 @@ async def sql_takes_parameters(
     cannot be traced to constants is unknown. Source: Security, SQL injection prevention.
     """
     paths = product_python(head, changed)
-    if (skipped := _unread(head, changed)) and not paths:
+    if (skipped := _unread(head, changed, _SQL_TOPIC)) and not paths:
         return unknown("S3", f"{skipped} is not read by this check: look at calls that execute SQL text in it")
     found = await asyncio.to_thread(_sql, head, paths)
     formatted = [finding for finding, taint in found if taint is Taint.FORMATTED]
@@ -85,7 +87,7 @@ async def secrets_come_from_the_environment(
         findings = list(introduced(findings, known))
     if findings:
         return fails("S7", findings, "read it from the environment, without a default")
-    if skipped := _unread(head, changed):
+    if skipped := _unread(head, changed, _SQL_TOPIC):
         return unknown("S7", f"{skipped} is not read by this check: look at its settings")
     uses = [use for path in paths for use in _uses(head, path)]
     if not uses:
@@ -96,10 +98,10 @@ async def secrets_come_from_the_environment(
     return says("S7", Outcome.UNKNOWN, f"{uses[0][0]}: it cannot be told where this secret comes from")
 
 
-def _unread(head: Tree, changed: frozenset[str]) -> str | None:
-    """The first changed program that a check of Python cannot read: another language, or broken."""
+def _unread(head: Tree, changed: frozenset[str], topic: re.Pattern[str]) -> str | None:
+    """The first changed program that a check of Python cannot read (another language, or broken) on `topic`."""
     for path in sorted(changed.intersection(head.files)):
-        if is_code(head, path) and not is_test(path) and (not path.endswith(".py") or _parse(head, path) is None):
+        if is_code(head, path) and not is_test(path) and topic.search(head.read(path) or "query secret") and (not path.endswith(".py") or _parse(head, path) is None):
             return path
     return None
 

@@ -1,4 +1,4 @@
-"""The parts of a written service that are the same for every resource; `PKG` stands for the import path."""
+"""The modules that every resource of a written service shares; `PKG` stands for the import path."""
 
 ERRORS = '''"""One error shape for every failure a client can see."""
 
@@ -82,7 +82,8 @@ class ApiRoute(APIRoute):
 def as_problem(found: dict[str, Any]) -> Problem:
     """Name the field only: the value a client sent is never echoed."""
     place, *rest = found["loc"]
-    return Problem(field=next((part for part in rest if isinstance(part, str)), place), message=found["msg"])
+    names = [part for part in rest if isinstance(part, str)]
+    return Problem(field=names[0] if names else place, message=found["msg"])
 
 
 def as_response(error: HTTPException) -> JSONResponse:
@@ -134,7 +135,8 @@ def statements(script: str) -> Iterator[str]:
 def applied(connection: sqlite3.Connection) -> list[str]:
     """The versions in the database, oldest first."""
     connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (version TEXT PRIMARY KEY)")
-    return [row["version"] for row in connection.execute("SELECT version FROM schema_migrations ORDER BY version")]
+    rows = connection.execute("SELECT version FROM schema_migrations ORDER BY version")
+    return [row["version"] for row in rows]
 
 
 def run(connection: sqlite3.Connection, name: str) -> None:
@@ -233,14 +235,18 @@ def write(table: Table, statement: str, values: dict[str, object]) -> dict[str, 
 
 
 def refusal(
-    table: Table, connection: sqlite3.Connection, values: dict[str, object], error: sqlite3.IntegrityError
+    table: Table,
+    connection: sqlite3.Connection,
+    values: dict[str, object],
+    error: sqlite3.IntegrityError,
 ) -> ApiError:
     """Say which field broke the rule; SQLite names the column of a broken UNIQUE only."""
     if error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
         column = str(error).rpartition(".")[2]
         return ApiError(409, [Problem(field=column, message="already taken")])
-    used = {name: sql for name, sql in table.parents.items() if values[name] is not None}
-    missing = [name for name, sql in used.items() if not connection.execute(sql, values).fetchone()]
+    used = [name for name in table.parents if values[name] is not None]
+    found_in = {name: connection.execute(table.parents[name], [values[name]]).fetchone() for name in used}
+    missing = [name for name in used if found_in[name] is None]
     return ApiError(422, [Problem(field=name, message="refers to no row") for name in missing])
 
 
@@ -258,14 +264,12 @@ def found(rows: list[sqlite3.Row]) -> dict[str, object]:
 
 def page(table: Table, limit: int, offset: int, wanted: Mapping[str, int | None]) -> dict[str, object]:
     """Rows in the order of their ids, and how many there are in all; a filter of None does not filter."""
-    conditions = [table.filters[name] for name, value in wanted.items() if value is not None]
-    where = " WHERE " + " AND ".join(conditions) if conditions else ""
-    values = {**wanted, "limit": limit, "offset": offset}
+    used = {name: value for name, value in wanted.items() if value is not None}
+    where = " WHERE " + " AND ".join(table.filters[name] for name in used) if used else ""
+    part = table.select + where + \' ORDER BY "id" LIMIT ? OFFSET ?\'
     with transaction() as connection:
-        rows = connection.execute(
-            table.select + where + \' ORDER BY "id" LIMIT :limit OFFSET :offset\', values
-        ).fetchall()
-        total = connection.execute(table.count + where, values).fetchone()[0]
+        rows = connection.execute(part, [*used.values(), limit, offset]).fetchall()
+        total = connection.execute(table.count + where, [*used.values()]).fetchone()[0]
     return {"items": [dict(row) for row in rows], "total": total, "limit": limit, "offset": offset}
 
 
@@ -277,7 +281,7 @@ def remove(table: Table, row_id: int) -> None:
             raise ApiError(409) from error
 '''
 
-PARAMETERS = '''"""Bounds that every resource shares; the largest whole number is the largest that JSON readers keep exact."""
+PARAMETERS = '''"""Bounds that every resource shares; `LARGEST` is the largest number that every JSON reader keeps exact."""
 
 from typing import Annotated
 

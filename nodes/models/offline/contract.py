@@ -34,7 +34,7 @@ class PlainDumper(yaml.SafeDumper):
         return True
 
 
-def thing(required: list[str], properties: Shape, **extra: object) -> Shape:
+def thing(required: list[str], properties: Mapping[str, object], **extra: object) -> Shape:
     return {"type": "object", "properties": properties, "required": required, **extra}
 
 
@@ -74,7 +74,9 @@ def schemas(resource: Resource) -> Shape:
     optional_flags = [f.name for f in resource.fields if f.type == "boolean" and not f.required]
     return {
         f"{name}Write": thing(needed, write, additionalProperties=False),
-        f"{name}Read": thing([*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False),
+        f"{name}Read": thing(
+            [*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False
+        ),
         f"{name}Page": thing(list(page), page),
     }
 
@@ -119,7 +121,7 @@ def paths(resource: Resource) -> Shape:
 def error_schemas() -> Shape:
     body: Shape = {"code": TEXT, "message": TEXT, "details": {"type": "array", "items": ref("Problem")}}
     return {
-        "Problem": thing(["field", "message"], {"field": TEXT, "message": TEXT}),
+        "Problem": thing(["field", "message"], dict.fromkeys(("field", "message"), TEXT)),
         "ErrorBody": thing(list(body), body),
         "ErrorResponse": thing(["error"], {"error": ref("ErrorBody")}),
     }

@@ -53,7 +53,7 @@ fail_under = 95
 exclude_also = ['if __name__ == "__main__":', "def main\\\\("]
 
 [tool.ruff]
-line-length = 120
+line-length = 110
 target-version = "py311"
 
 [tool.ruff.lint]
@@ -77,7 +77,8 @@ def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
         if field.references and field.references not in plurals:
             msg = f"There is no resource {field.references} that {field.name} could refer to."
             raise ValueError(msg)
-        if not (field.inferred and field.type == "string"):
+        numbered = field.type == "integer" and field.name.endswith("_id")
+        if not (numbered or (field.inferred and field.type == "string")):
             return field
         name = field.name.removesuffix("_id")
         target = known.get(name) or known.get(name.rpartition("_")[2])
@@ -168,7 +169,9 @@ def shared_tests(layout: Layout, files: Files) -> dict[str, str]:
     name = application_name(node) if node else "app"
     module = dotted(layout.entry) if layout.entry else f"{layout.module}.main"
     imported = f"from {module} import {name}" + ("" if name == "app" else " as app")
-    filled = {key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
+    filled = {
+        key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()
+    }
     return {f"{layout.tests}/{key}.py": text for key, text in filled.items()}
 
 

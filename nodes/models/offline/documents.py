@@ -30,9 +30,9 @@ application starts; by hand: `python -m PKG.database upgrade`, `downgrade` (one 
 
 SCHEMA = """# Schema
 
-SQLite, one table per resource, with foreign keys enforced on every connection. Amounts are kept as exact text with two
-decimal places, dates and times as ISO 8601 text (times in UTC), booleans as 0 and 1. The migrations repeat the bounds of
-the contract as CHECK constraints.
+SQLite, one table per resource, with foreign keys enforced on every connection. Amounts are kept as exact text
+with two decimal places, dates and times as ISO 8601 text (times in UTC), booleans as 0 and 1. The migrations
+repeat the bounds of the contract as CHECK constraints.
 """
 
 SECURITY = """# Security review
@@ -42,7 +42,7 @@ Written by a fixed set of rules along with the code. No person and no judging mo
 ## What every endpoint enforces
 
 - Values reach SQL as bound parameters only; the statements are literals.
-- Bodies are limited to 1 MB while they stream in, lists to 100 rows a page, texts and numbers to bounds of their own.
+- Bodies are limited to 1 MB while they stream in, lists to 100 rows a page, texts and numbers to their bounds.
 - Unknown body fields are refused. Errors name the field and never repeat the value sent.
 - Foreign keys, uniqueness and bounds hold in the database as well as in the application.
 
@@ -66,7 +66,9 @@ def readme(text: str, resources: tuple[Resource, ...], layout: Layout) -> str:
         row = f"| `{resource.path}`, `{resource.path}/{{id}}` | GET, POST; GET, PUT, DELETE | {fields} |\n"
         head, mark, rest = text.partition(about.rstrip())
         rows, gap, after = rest.partition("\n\n")
-        text = text if row in text else head + mark + rows.rstrip() + "\n" + row.rstrip() + (gap + after or "\n")
+        text = (
+            text if row in text else head + mark + rows.rstrip() + "\n" + row.rstrip() + (gap + after or "\n")
+        )
     return text
 
 
@@ -91,13 +93,18 @@ def endpoints(resource: Resource) -> str:
     unique = ", ".join(field.name for field in resource.fields if field.unique)
     write = "; ".join([*checks, *([f"uniqueness of {unique}"] if unique else []), "body size"])
     rows = [
-        (f"GET {resource.path}", "page bounds" + (f"; id bounds of the filters {references}" if references else "")),
+        (
+            f"GET {resource.path}",
+            "page bounds" + (f"; id bounds of the filters {references}" if references else ""),
+        ),
         (f"POST {resource.path}", write),
         (f"GET {one}", ids),
         (f"PUT {one}", f"{ids}; {write}"),
         (f"DELETE {one}", f"{ids}; refused while the row is referenced"),
     ]
-    return "| endpoint | enforced |\n| --- | --- |\n" + "".join(f"| {path} | {text} |\n" for path, text in rows)
+    return "| endpoint | enforced |\n| --- | --- |\n" + "".join(
+        f"| {path} | {text} |\n" for path, text in rows
+    )
 
 
 def security_document(text: str, resources: tuple[Resource, ...]) -> str:

@@ -72,4 +72,12 @@ from pydantic import Field
 
 Link = Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s]+$")]
 ''',
+    "number": '''"""Fractions, without the infinities and the not-a-number that JSON cannot hold."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+''',
 }

@@ -10,6 +10,7 @@ from backend_coordinator.nodes.models.offline.vocabulary import (
     BEYOND,
     CHOICES,
     NAMES,
+    NEVER,
     NOT_NEGATIVE,
     PREPOSITIONS,
     PURE_TYPES,
@@ -20,9 +21,10 @@ from backend_coordinator.nodes.models.offline.vocabulary import (
 )
 from backend_coordinator.nodes.models.offline.words import plural_of, singular_of, snake
 
-WORD = r"(?!(?:with|having|has|have|that|which|where|each|contains?|containing|includ\w+|consist\w*)\b)[A-Za-z][\w-]*"
+NO_NAME = r"with|having|has|have|that|which|where|each|contains?|containing|includ\w+|consist\w*"
+WORD = rf"(?!(?:{NO_NAME})\b)[A-Za-z][\w-]*"
 NAME = rf"{WORD}(?: {WORD}){{0,4}}?"
-LONGEST_NAME = 40
+LONGEST_NAME = 32
 
 
 class Refusal(Exception):
@@ -37,7 +39,9 @@ Change = Callable[[Field, re.Match[str]], Field]
 
 
 def pointing(field: Field, found: re.Match[str]) -> Field:
-    return replace(field, type="reference", references=plural_of(singular_of(snake(found["to"]))), inferred=False)
+    return replace(
+        field, type="reference", references=plural_of(singular_of(snake(found["to"]))), inferred=False
+    )
 
 
 def of_type(field: Field, found: re.Match[str]) -> Field:
@@ -49,24 +53,37 @@ def of_length(field: Field, found: re.Match[str]) -> Field:
 
 
 TYPE_WORDS = "|".join(sorted(TYPES, key=len, reverse=True))
+POINTING = (
+    r"(?:an? )?(?:fk|foreign key|reference|references|referencing|relation|relationship|link|linked|points?|"
+    r"pointing|belongs|refers|referring)(?: to| of)?(?: the| an?)?"
+)
+
+
+def of_sized_type(field: Field, found: re.Match[str]) -> Field:
+    return of_length(of_type(field, found), found)
+
+
+def between(field: Field, found: re.Match[str]) -> Field:
+    bounds = {name: int(text) for name, text in found.groupdict().items() if text}
+    return replace(field, minimum=bounds.get("low", field.minimum), maximum=bounds.get("high", field.maximum))
+
+
 # In this order: a rule that begins like another one comes first.
 RULES: tuple[tuple[str, Change], ...] = (
-    (rf"(?P<type>{TYPE_WORDS})\s*\((?P<length>\d+)\)", lambda f, m: of_length(of_type(f, m), m)),
+    (rf"(?P<type>{TYPE_WORDS})\s*\((?P<length>\d+)\)", of_sized_type),
     (r"max(?:imum)?[ _-]?length\s*(?:of|=|:)?\s*(?P<length>\d+)", of_length),
-    (r"(?:max(?:imum)?|up to|at most|limited to)\s*(?P<length>\d+) (?:characters|chars|letters)(?: long)?", of_length),
-    (r"(?P<low>-?\d+)\.\.(?P<high>-?\d+)", lambda f, m: replace(f, minimum=int(m["low"]), maximum=int(m["high"]))),
-    (r"(?:>=|≥|at least|min(?:imum)?(?: of)?)\s*[:=]?\s*(?P<low>-?\d+)", lambda f, m: replace(f, minimum=int(m["low"]))),
-    (r"(?:<=|≤|at most|up to|max(?:imum)?(?: of)?)\s*[:=]?\s*(?P<high>-?\d+)",
-     lambda f, m: replace(f, maximum=int(m["high"]))),
-    (r"non-?negative|not negative", lambda f, m: replace(f, minimum=0)),
-    (r"required|mandatory|not null|non-?null(?:able)?", lambda f, m: replace(f, required=True)),
-    (r"optional|nullable", lambda f, m: replace(f, required=False)),
-    (r"unique", lambda f, m: replace(f, unique=True)),
-    (rf"(?:an? )?(?:fk|foreign key|reference|references|referencing|relation|relationship|link|linked|points?|pointing|"
-     rf"belongs|refers|referring)(?: to| of)?(?: the| an?)? (?P<to>{NAME})(?=$|[,;)])", pointing),
-    (r"fk|foreign key|reference|relation", lambda f, m: replace(f, type="reference", inferred=False)),
+    (r"(?:max(?:imum)?|up to|at most|limited to)\s*(?P<length>\d+) (?:characters|chars|letters)", of_length),
+    (r"(?P<low>-?\d+)\.\.(?P<high>-?\d+)", between),
+    (r"(?:>=|≥|at least|min(?:imum)?(?: of)?)\s*[:=]?\s*(?P<low>-?\d+)", between),
+    (r"(?:<=|≤|at most|up to|max(?:imum)?(?: of)?)\s*[:=]?\s*(?P<high>-?\d+)", between),
+    (r"non-?negative|not negative", lambda f, _: replace(f, minimum=0)),
+    (r"required|mandatory|not null|non-?null(?:able)?", lambda f, _: replace(f, required=True)),
+    (r"optional|nullable", lambda f, _: replace(f, required=False)),
+    (r"unique", lambda f, _: replace(f, unique=True)),
+    (rf"{POINTING} (?P<to>{NAME})(?=$|[,;)])", pointing),
+    (r"fk|foreign key|reference|relation", lambda f, _: replace(f, type="reference", inferred=False)),
     (rf"(?:an? )?(?P<type>{TYPE_WORDS})\b(?:\s*\(\s*\))?", of_type),
-)  # fmt: skip
+)
 
 
 def with_rules(field: Field, text: str) -> Field | None:
@@ -89,7 +106,9 @@ def is_rule(text: str) -> bool:
 
 
 def with_choices(field: Field, text: str) -> Field:
-    listed = re.split(r"\s*[|/]\s*" if re.search(r"[|/]", text) else r"\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+", text)
+    listed = re.split(
+        r"\s*[|/]\s*" if re.search(r"[|/]", text) else r"\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+", text
+    )
     values = tuple(value.strip(" '\"") for value in listed)
     if len(set(values)) < 2 or not all(re.fullmatch(r"[A-Za-z0-9][\w -]{0,39}", value) for value in values):
         raise refuse(f'The choices "{text}" of {field.name} are not understood.')
@@ -102,7 +121,9 @@ def noun(text: str) -> str:
     words = name.split("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME or len(words) > 5:
         raise refuse(f'"{text}" is not understood as the name of a field or resource.')
-    if len(words) > 1 and (words[0] in VERBS or STRUCTURE & set(words[1:]) or PREPOSITIONS & set(words[1:-1])):
+    if len(words) > 1 and (
+        words[0] in VERBS or STRUCTURE & set(words[1:]) or PREPOSITIONS & set(words[1:-1])
+    ):
         raise refuse(f'"{text}" asks for something else than fields and relations.')
     return name
 
@@ -110,14 +131,18 @@ def noun(text: str) -> str:
 def named(text: str) -> Field:
     """A field with what its name alone tells."""
     field = Field("x")
-    text = re.sub(r"^(?:(?:an?|the|its|their|his|her|one|exactly one|also|each|with)\s+)+(?=\S)", "", text, flags=re.I)
-    while found := re.match(rf"(optional|required|unique|mandatory|nullable|{PURE_TYPES})\s+(?=\w)", text, re.I):
+    text = re.sub(
+        r"^(?:(?:an?|the|its|their|his|her|one|exactly one|also|each|with)\s+)+(?=\S)", "", text, flags=re.I
+    )
+    while found := re.match(
+        rf"(optional|required|unique|mandatory|nullable|{PURE_TYPES})\s+(?=\w)", text, re.I
+    ):
         field = with_rules(field, found[1]) or field
         text = text[found.end() :]
     name = noun(text)
     if SECRET.fullmatch(name):
         raise refuse(f'"{text}" is a secret, and keeping secrets needs more than CRUD.')
-    if name.split("_")[-1] in BEYOND:
+    if name.split("_")[-1] in BEYOND or NEVER & set(name.split("_")):
         raise refuse(f'"{text}" asks for more than CRUD.')
     return replace(field, name=name)
 
@@ -127,7 +152,9 @@ def split_rules(text: str) -> tuple[str, str]:
     words = text.split()
     for end in range(1, len(words)):
         rules = " ".join(words[end:])
-        ambiguous = re.fullmatch(rf"(?!(?:{PURE_TYPES})$)(?:{TYPE_WORDS}|link|reference|relation)", rules, re.I)
+        ambiguous = re.fullmatch(
+            rf"(?!(?:{PURE_TYPES})$)(?:{TYPE_WORDS}|link|reference|relation)", rules, re.I
+        )
         if not ambiguous and is_rule(rules):
             return " ".join(words[:end]), rules
     return text, ""
@@ -137,7 +164,9 @@ def field_of(text: str) -> Field:
     """The field that `text` describes; raises Refusal for anything that it cannot read completely."""
     inside = re.findall(r"\(([^()]*)\)", re.sub(r"\b\w+\(\d+\)", "", text))
     plain = re.sub(r"(?<!\w)\s*\([^()]*\)|(?<=\w)\s+\([^()]*\)|(?<=\w)\((?!\d+\))[^()]*\)", "", text).strip()
-    name, *rules = re.split(r"\s*(?::|→|->|=(?!=)|\bas an?\b|\bas\b|\bof type\b|\bis an?\b)\s*", plain, maxsplit=1)
+    name, *rules = re.split(
+        r"\s*(?::|→|->|(?<![<>!])=(?!=)|\bas an?\b|\bas\b|\bof type\b|\bis an?\b)\s*", plain, maxsplit=1
+    )
     if not rules:
         name, written = split_rules(plain)
         rules = [written]
@@ -152,16 +181,31 @@ def field_of(text: str) -> Field:
     return checked(inferred(field))
 
 
+def with_length(field: Field) -> Field:
+    """What "max 100" means for a text."""
+    if field.minimum is not None or field.maximum is None:
+        return field
+    return replace(field, maximum=None, maximum_length=field.maximum)
+
+
 def inferred(field: Field) -> Field:
     """The field with the type and the bounds that its name suggests, where none are written."""
     if field.inferred:
         kind = next((kind for pattern, kind in NAMES if re.fullmatch(pattern, field.name)), "string")
+        if kind in ("string", "text"):
+            field = with_length(field)
         if kind == "string" and (field.minimum, field.maximum) != (None, None):
             kind = "integer"
         if kind == "string" and singular_of(field.name) != field.name and not field.name.endswith("_id"):
             kind = "list"
         field = replace(field, type=kind)
-    if field.type in ("integer", "number", "decimal") and field.minimum is None and NOT_NEGATIVE.fullmatch(field.name):
+    elif field.type in ("string", "text"):
+        field = with_length(field)
+    if (
+        field.type in ("integer", "number", "decimal")
+        and field.minimum is None
+        and NOT_NEGATIVE.fullmatch(field.name)
+    ):
         field = replace(field, minimum=0)
     if field.type == "reference" and not field.references:
         field = replace(field, references=plural_of(singular_of(field.name.removesuffix("_id"))))
@@ -174,11 +218,10 @@ def checked(field: Field) -> Field:
     """The field itself, once its rules can all be kept."""
     numeric = field.type in ("integer", "number", "decimal")
     bounds = [bound for bound in (field.minimum, field.maximum) if bound is not None]
-    largest = 10**9 if field.type == "decimal" else LARGEST
     span = (field.maximum if field.maximum is not None else LARGEST) - (field.minimum or 0)
     for wrong, why in (
         (bounds and not numeric, "bounds are for numbers"),
-        (any(abs(bound) > largest for bound in bounds), "its bounds are too large"),
+        (any(abs(bound) > 10**9 for bound in bounds), "its bounds are too large"),
         (span < 1, "its bounds leave no room"),
         (field.maximum_length and field.type not in ("string", "text"), "lengths are for texts"),
         (not 1 <= (field.maximum_length or 1) <= 10_000, "its length must be 1 to 10000"),

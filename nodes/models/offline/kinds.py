@@ -105,20 +105,23 @@ def typed_text(module: str, sql: str, sample: str, unique: str, *, shape: Shape,
     )
 
 
-def annotated(name: str, extra: list[str], field: Field) -> str:
-    arguments = ", ".join(extra + limits(field))
+def annotated(name: str, field: Field) -> str:
+    arguments = ", ".join(limits(field))
     return f"Annotated[{name}, Field({arguments})]" if arguments else name
 
 
 def amount_shape(field: Field) -> Shape:
     text = {"type": "string", "pattern": r"^-?\d{1,10}(\.\d{1,2})?$"}
-    return {"anyOf": [{"type": "number", **bounds(field)}, text], "description": "At most two decimal places."}
+    return {
+        "anyOf": [{"type": "number", **bounds(field)}, text],
+        "description": "At most two decimal places.",
+    }
 
 
 def integer_annotation(field: Field) -> str:
     floor = "-LARGEST" if field.minimum is None else field.minimum
     ceiling = "LARGEST" if field.maximum is None else field.maximum
-    return f"Annotated[int, Field(strict=True, ge={floor}, le={ceiling})]"
+    return f"Annotated[StrictInt, Field(ge={floor}, le={ceiling})]"
 
 
 KINDS = {
@@ -134,15 +137,16 @@ KINDS = {
     ),
     "number": Kind(
         sql=lambda f: "REAL" + comparisons(f, f'"{f.name}"'),
-        annotation=lambda f: annotated("float", ["strict=True", "allow_inf_nan=False"], f),
+        annotation=lambda f: annotated("Number", f),
         shape=lambda f: {"type": "number", **bounds(f)},
         good=lambda f: [(numbered_half(f), numbered_half(f)), *at_the_bounds(f, "{}.0")],
         bad=lambda f: ['"1.5"', *just_outside(f, "{}.0")],
         sample=lambda f: numbered(f, "{}.0"),
+        module="number",
     ),
     "decimal": Kind(
         sql=lambda f: "TEXT" + (comparisons(f, f'CAST("{f.name}" AS REAL)') or f' CHECK (length("{f.name}") > 3)'),
-        annotation=lambda f: annotated("Money", [], f),
+        annotation=lambda f: annotated("Money", f),
         shape=amount_shape,
         good=lambda f: [(f'"{in_cents(f)}5"', f'"{in_cents(f)}50"'), *at_the_bounds(f, '"{}.00"')],
         bad=lambda f: ['"1.001"', '"NaN"', '"12345678901.00"', *just_outside(f, '"{}.00"')],
@@ -151,7 +155,7 @@ KINDS = {
     ),
     "boolean": Kind(
         sql=lambda f: f'INTEGER CHECK ("{f.name}" IN (0, 1))',
-        annotation=lambda f: "Annotated[bool, Field(strict=True)]",
+        annotation=lambda f: "StrictBool",
         shape=lambda f: {"type": "boolean"},
         good=lambda f: [("True", "True"), ("False", "False")],
         bad=lambda f: ["1", '"yes"'],
@@ -194,7 +198,7 @@ KINDS = {
     ),
     "reference": Kind(
         sql=lambda f: f'INTEGER REFERENCES "{f.references}" ("id")',
-        annotation=lambda f: "Annotated[int, Field(strict=True, ge=1, le=LARGEST)]",
+        annotation=lambda f: "Annotated[StrictInt, Field(ge=1, le=LARGEST)]",
         shape=lambda f: {**ID, "description": f"The id of one of the {f.references}."},
         good=lambda f: [],
         bad=lambda f: ["0", str(LARGEST + 1), '"1"'],

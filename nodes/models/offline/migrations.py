@@ -40,7 +40,9 @@ def migrations(spec: ServiceSpec, files: Files) -> Mapping[str, str]:
 
 def rules(field: Field) -> str:
     parts = ["required" if field.required else "optional", *(["unique"] if field.unique else [])]
-    parts += [f"row of {field.references}, which cannot be deleted while it is referenced"] * bool(field.references)
+    parts += [f"row of {field.references}, which cannot be deleted while it is referenced"] * bool(
+        field.references
+    )
     parts += [f"at least {field.minimum}"] if field.minimum is not None else []
     parts += [f"at most {field.maximum}"] if field.maximum is not None else []
     parts += [f"at most {field.maximum_length} characters"] if field.maximum_length else []

@@ -58,7 +58,9 @@ def entry_of(files: Files) -> str:
 def layout_of(files: Files) -> Layout:
     """Where to write: what an earlier objective chose, beside a foreign application, or in an empty repository."""
     first_line = app_texts.STORE.partition("\n")[0]
-    stores = sorted(path for path in files if path.endswith("/store.py") and files[path].startswith(first_line))
+    stores = sorted(
+        path for path in files if path.endswith("/store.py") and files[path].startswith(first_line)
+    )
     folders = {path.partition("/")[0] for path in files}
     entry = entry_of(files)
     if stores:

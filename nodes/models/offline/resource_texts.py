@@ -1,15 +1,68 @@
 """The files that every resource of a written service has: types, statements, endpoints and tests."""
 
 import json
+import re
 
 from backend_coordinator.nodes.models.offline.kinds import KINDS
 from backend_coordinator.nodes.models.offline.model import Field, Resource
 from backend_coordinator.nodes.models.offline.words import camel
 
-WIDTH = 120
+WIDTH = 110
 # Names that pydantic or Python keep for themselves: the attribute gets another name, the JSON name stays.
 TAKEN = frozenset(
-    ["False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield", "construct", "copy", "dict", "fields", "from_orm", "json", "parse_file", "parse_obj", "parse_raw", "register", "schema", "schema_json", "update_forward_refs", "validate", "mro", "uuid"]
+    [
+        "False",
+        "None",
+        "True",
+        "and",
+        "as",
+        "assert",
+        "async",
+        "await",
+        "break",
+        "class",
+        "continue",
+        "def",
+        "del",
+        "elif",
+        "else",
+        "except",
+        "finally",
+        "for",
+        "from",
+        "global",
+        "if",
+        "import",
+        "in",
+        "is",
+        "lambda",
+        "nonlocal",
+        "not",
+        "or",
+        "pass",
+        "raise",
+        "return",
+        "try",
+        "while",
+        "with",
+        "yield",
+        "construct",
+        "copy",
+        "dict",
+        "fields",
+        "from_orm",
+        "json",
+        "parse_file",
+        "parse_obj",
+        "parse_raw",
+        "register",
+        "schema",
+        "schema_json",
+        "update_forward_refs",
+        "validate",
+        "mro",
+        "uuid",
+    ]
 )
 
 
@@ -27,7 +80,8 @@ def declaration(field: Field, *, stored: bool) -> str:
     kind = plain if field.required else f"{plain} | None"
     alias = f'alias="{field.name}"' if attribute(field.name) != field.name else ""
     default = "" if stored or not is_optional(field) else "None" if not field.required else "False"
-    value = f"Field({', '.join(filter(None, [default and f'default={default}', alias]))})" if alias else default
+    arguments = "".join(f"        {part},\n" for part in (default and f"default={default}", alias) if part)
+    value = f"Field(\n{arguments}    )" if alias else default
     return f"    {attribute(field.name)}: {kind}{value and f' = {value}'}\n"
 
 
@@ -36,7 +90,9 @@ def choice_alias(field: Field) -> str:
     line = f"{camel(field.name)}Choice = Literal[{', '.join(choices)}]\n"
     if len(line) <= WIDTH + 1:
         return line
-    return f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
+    return (
+        f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
+    )
 
 
 def schemas(resource: Resource, pkg: str) -> str:
@@ -58,10 +114,14 @@ def imports(resource: Resource, body: str, pkg: str) -> str:
     standard = "import uuid\n" if "uuid.UUID" in body else ""
     typing = [name for name in ("Annotated", "Literal") if f"{name}[" in body]
     standard += f"from typing import {', '.join(typing)}\n" if typing else ""
-    pydantic = [name for name in ("BaseModel", "ConfigDict", "Field") if f"{name}(" in body or f"({name})" in body]
+    pydantic = [
+        name
+        for name in ("BaseModel", "ConfigDict", "Field", "StrictBool", "StrictInt")
+        if re.search(rf"\b{name}\b", body)
+    ]
     modules = sorted({KINDS[field.type].module for field in resource.fields} - {""})
     own = "".join(f"from {pkg}.fields.{module} import {camel(module)}\n" for module in modules)
-    shared = [name for name in ("LARGEST", "Payload") if name in body]
+    shared = [name for name in ("LARGEST", "Payload") if re.search(rf"\b{name}\b", body)]
     own += f"from {pkg}.parameters import {', '.join(shared)}\n"
     gap = "\n\n" if body.startswith("class") else "\n"
     return standard + ("\n" if standard else "") + f"from pydantic import {', '.join(pydantic)}\n\n{own}{gap}"
@@ -78,20 +138,21 @@ def table(resource: Resource, pkg: str) -> str:
         f'        ) RETURNING *\n    """,\n',
         f"    select='SELECT * FROM \"{resource.plural}\"',\n",
         f'    update="""\n        UPDATE "{resource.plural}" SET\n{changes}        WHERE "id" = :id RETURNING *\n    """,\n',
-        f"    delete='DELETE FROM \"{resource.plural}\" WHERE \"id\" = ? RETURNING *',\n",
+        f'    delete=\'DELETE FROM "{resource.plural}" WHERE "id" = ? RETURNING *\',\n',
         f"    count='SELECT count(*) FROM \"{resource.plural}\"',\n",
     ]
     for title, template in (("filters", FILTER), ("parents", PARENT)):
         entries = "".join(
-            template.replace("NAME", field.name).replace("TABLE", field.references or "") for field in resource.references
+            template.replace("NAME", field.name).replace("TABLE", field.references or "")
+            for field in resource.references
         )
         lines += [f"    {title}={{\n{entries}    }},\n"] if entries else []
     head = f'"""The statements of {resource.label}."""\n\nfrom {pkg}.store import Table\n\nTABLE = Table(\n'
     return head + "".join(lines) + ")\n"
 
 
-FILTER = "        \"NAME\": '\"NAME\" = :NAME',\n"
-PARENT = "        \"NAME\": 'SELECT 1 FROM \"TABLE\" WHERE \"id\" = :NAME',\n"
+FILTER = '        "NAME": \'"NAME" = ?\',\n'
+PARENT = '        "NAME": \'SELECT 1 FROM "TABLE" WHERE "id" = ?\',\n'
 
 
 def separated(names: list[str]) -> list[tuple[str, str]]:
@@ -110,7 +171,11 @@ from PKG.parameters import LARGEST, Limit, Offset, RowId
 from PKG.schemas import PLURAL as schemas
 from PKG.tables.PLURAL import TABLE
 
-router = APIRouter(prefix="PATH", tags=["LABEL"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="PATH",
+    tags=["LABEL"],
+    route_class=ApiRoute,
+)
 
 
 @router.get("", responses=responses(422))
@@ -118,7 +183,8 @@ def list_PLURAL(
     limit: Limit = 20,
     offset: Offset = 0,
 FILTERS) -> schemas.NAMEPage:
-    return schemas.NAMEPage.model_validate(store.page(TABLE, limit, offset, WANTED))
+WANTED    page = store.page(TABLE, limit, offset, FILTERED)
+    return schemas.NAMEPage.model_validate(page)
 
 
 @router.post("", status_code=201, responses=responses(400, 409, 413, 422))
@@ -133,7 +199,8 @@ def create_SINGULAR(
 
 @router.get("/{SINGULAR_id}", responses=responses(404, 422))
 def read_SINGULAR(SINGULAR_id: RowId) -> schemas.NAMERead:
-    return schemas.NAMERead.model_validate(store.read(TABLE, SINGULAR_id))
+    row = store.read(TABLE, SINGULAR_id)
+    return schemas.NAMERead.model_validate(row)
 
 
 @router.put("/{SINGULAR_id}", responses=responses(400, 404, 409, 413, 422))
@@ -141,7 +208,8 @@ def replace_SINGULAR(
     SINGULAR_id: RowId,
     body: schemas.NAMEWrite,
 ) -> schemas.NAMERead:
-    return schemas.NAMERead.model_validate(store.replace(TABLE, SINGULAR_id, body))
+    row = store.replace(TABLE, SINGULAR_id, body)
+    return schemas.NAMERead.model_validate(row)
 
 
 @router.delete("/{SINGULAR_id}", status_code=204, responses=responses(404, 409, 422))
@@ -156,11 +224,9 @@ def router(resource: Resource, pkg: str) -> str:
     filters = "".join(
         f"    {name}: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,\n" for name in names
     )
-    text = ROUTER.replace("FILTERS", filters)
-    if names:
-        entries = "".join(f'        "{name}": {name},\n' for name in names)
-        text = text.replace("    return schemas.NAMEPage", f"    wanted = {{\n{entries}    }}\n    return schemas.NAMEPage")
-    text = text.replace("WANTED", "wanted" if names else "{}")
+    entries = "".join(f'        "{name}": {name},\n' for name in names)
+    text = ROUTER.replace("FILTERED", "wanted" if names else "{}").replace("FILTERS", filters)
+    text = text.replace("WANTED", f"    wanted = {{\n{entries}    }}\n" if names else "")
     if not names:
         text = text.replace("from typing import Annotated\n\n", "").replace("APIRouter, Query", "APIRouter")
         text = text.replace("LARGEST, ", "")
@@ -229,4 +295,8 @@ def assigned(name: str, entries: list[str]) -> str:
     line = f"    {name} = ({', '.join(entries)},)\n"
     if len(entries) == 1 and len(line) <= WIDTH + 1:
         return line
-    return f"    {name} = (\n" + "".join(f"        {entry},\n" for entry in entries) + "    )\n" if entries else ""
+    return (
+        f"    {name} = (\n" + "".join(f"        {entry},\n" for entry in entries) + "    )\n"
+        if entries
+        else ""
+    )

@@ -1,4 +1,4 @@
-"""Everything the offline model needs to write a service: understand an objective, deliver a step, explain it."""
+"""All that the offline model needs: understand an objective, deliver a step, explain it."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,18 @@ from backend_coordinator.nodes.models.offline.delivery import Step, deliver, res
 from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
 from backend_coordinator.nodes.models.offline.understanding import understand, why_not
 
-__all__ = ["Delivered", "Field", "Resource", "ServiceSpec", "Step", "deliver", "notes", "resolved", "understand", "why_not"]
+__all__ = [
+    "Delivered",
+    "Field",
+    "Resource",
+    "ServiceSpec",
+    "Step",
+    "deliver",
+    "notes",
+    "resolved",
+    "understand",
+    "why_not",
+]
 
 
 @dataclass(frozen=True)

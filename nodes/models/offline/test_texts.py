@@ -1,4 +1,4 @@
-"""The tests of a written service that are the same for every resource; `APP` stands for the import path of `app`."""
+"""The tests that every written service has; `APP` stands for the import path of `app`."""
 
 CONFTEST = '''"""A fresh database for every test."""
 
@@ -23,7 +23,8 @@ def client(database_path):
         yield client
 '''
 
-CRUD_TESTS = '''"""What every resource does, once; a test class per resource says what is special about it."""
+CRUD_TESTS = (
+    '''"""What every resource does; a test class per resource says what is special about it."""
 
 import itertools
 
@@ -35,12 +36,12 @@ def error_of(response, status, code):
     """The refused fields, once status, code and shape are as expected."""
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (status, code)
-    assert response.json() == {"error": {"code": code, "message": error["message"], "details": error["details"]}}
+    assert (list(response.json()), sorted(error)) == (["error"], ["code", "details", "message"])
     return [problem["field"] for problem in error["details"]]
 
 
 class CrudTests:
-    """`good` holds (field, sent, returned), `bad` holds (field, sent); the rest is named after what it lists."""
+    """`good` holds (field, sent, returned), `bad` holds (field, sent); other names say what they list."""
 
     path = ""
     required = ()
@@ -159,10 +160,13 @@ class CrudTests:
         for field, parent in self.parents().items():
             row = self.create(client, **{field: parent.create(client)["id"]})
             assert error_of(client.delete(f"{parent.path}/{row[field]}"), 409, "conflict") == []
-'''.replace("import itertools\n\n", "import itertools\nimport json\n\n").replace(
-    "NUMBERS = itertools.count(1)\n",
-    'NUMBERS = itertools.count(1)\nJSON = {"content-type": "application/json"}\n',
-).replace("json_of(", "json.dumps(")
+'''.replace("import itertools\n\n", "import itertools\nimport json\n\n")
+    .replace(
+        "NUMBERS = itertools.count(1)\n",
+        'NUMBERS = itertools.count(1)\nJSON = {"content-type": "application/json"}\n',
+    )
+    .replace("json_of(", "json.dumps(")
+)
 
 DATABASE_TESTS = '''"""Migrations and connections."""
 
@@ -209,12 +213,13 @@ def test_taking_back_one_migration_restores_the_schema_before_it(database_path):
 
 def test_a_failing_upgrade_changes_nothing(database_path, tmp_path, monkeypatch):
     (tmp_path / "0001_good.up.sql").write_text("CREATE TABLE good (\\n    id INTEGER\\n);\\n")
-    (tmp_path / "0002_bad.up.sql").write_text("CREATE TABLE bad (id INTEGER);\\nINSERT INTO nowhere VALUES (1);\\n")
+    bad = tmp_path / "0002_bad.up.sql"
+    bad.write_text("CREATE TABLE bad (id INTEGER);\\nINSERT INTO nowhere VALUES (1);\\n")
     monkeypatch.setattr(database, "MIGRATIONS", tmp_path)
     with pytest.raises(sqlite3.OperationalError):
         database.upgrade()
     assert schema() == []
-    (tmp_path / "0002_bad.up.sql").unlink()
+    bad.unlink()
     assert database.upgrade() == ["0001_good"]
 
 
@@ -272,8 +277,8 @@ CHILDREN = store.Table(
     update="UPDATE children SET a_id = :a_id, b_id = :b_id, tag = :tag WHERE id = :id RETURNING *",
     delete="DELETE FROM children WHERE id = ? RETURNING *",
     count="SELECT count(*) FROM children",
-    filters={"a_id": "a_id = :a_id", "b_id": "b_id = :b_id"},
-    parents={"a_id": "SELECT 1 FROM a WHERE id = :a_id", "b_id": "SELECT 1 FROM b WHERE id = :b_id"},
+    filters={"a_id": "a_id = ?", "b_id": "b_id = ?"},
+    parents={"a_id": "SELECT 1 FROM a WHERE id = ?", "b_id": "SELECT 1 FROM b WHERE id = ?"},
 )
 
 
@@ -422,7 +427,8 @@ MAIN_TESTS = '''"""The application as a whole."""
 def test_an_unknown_path_has_the_same_error_shape(client):
     response = client.get("/no-such-path")
     assert response.status_code == 404
-    assert response.json() == {"error": {"code": "not_found", "message": "No such row or path.", "details": []}}
+    message = "No such row or path."
+    assert response.json() == {"error": {"code": "not_found", "message": message, "details": []}}
 
 
 def test_a_method_that_a_path_does_not_have_is_refused(client):
@@ -431,7 +437,8 @@ def test_a_method_that_a_path_does_not_have_is_refused(client):
     message = "The path does not allow this method."
     assert response.status_code == 405
     assert "GET" in response.headers["allow"]
-    assert response.json() == {"error": {"code": "method_not_allowed", "message": message, "details": []}}
+    error = {"code": "method_not_allowed", "message": message, "details": []}
+    assert response.json() == {"error": error}
 
 
 def test_the_application_is_named_as_in_its_contract(client):
@@ -448,7 +455,8 @@ from fastapi import FastAPI
 
 from PKG.api import api
 
-CONTRACT = next(p / "openapi.yaml" for p in Path(__file__).resolve().parents if (p / "openapi.yaml").is_file())
+FOLDERS = Path(__file__).resolve().parents
+CONTRACT = next(folder / "openapi.yaml" for folder in FOLDERS if (folder / "openapi.yaml").is_file())
 
 
 def outline(document):
@@ -494,7 +502,7 @@ def outlines():
 def test_operations_are_those_of_the_contract(outlines):
     (contract, _), (application, _) = outlines
     tags = {tag for operation in application.values() for tag in operation["tags"]}
-    assert application == {key: operation for key, operation in contract.items() if tags & set(operation["tags"])}
+    assert application == {key: value for key, value in contract.items() if tags & set(value["tags"])}
 
 
 def test_schemas_are_those_of_the_contract(outlines):

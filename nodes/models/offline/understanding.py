@@ -4,39 +4,67 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from backend_coordinator.nodes.models.offline.fields import NAME, Refusal, field_of, is_rule, noun
+from backend_coordinator.nodes.models.offline.fields import (
+    LONGEST_NAME,
+    NAME,
+    Refusal,
+    checked,
+    field_of,
+    is_rule,
+    noun,
+    with_rules,
+)
 from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
 from backend_coordinator.nodes.models.offline.vocabulary import OTHER_KINDS, PROVIDED
-from backend_coordinator.nodes.models.offline.words import is_plural, plural_of, singular_of
+from backend_coordinator.nodes.models.offline.words import is_plural, plural_of, singular_of, snake
 
 HEAD = re.compile(
     r"(?:please\s+)?(?:(?:can|could) you (?:please )?)?"
-    r"(?:(?:i|we)(?: would like| want| need|'d like)(?: to (?:have|build|create))?|let'?s|create|build|implement|add|write|make|"
+    r"(?:(?:i|we)(?: would like| want| need|'d like)(?: to (?:have|build|create))?|let'?s|create|"
+    r"build|implement|add|write|make|"
     r"develop|design|provide|generate|set up|expose)?\s*(?:me\s+|us\s+)?(?:an?\s+|the\s+|some\s+|new\s+)*"
-    r"(?P<domain>(?:[a-z]+\s+){0,2}?)(?P<kind>(?:(?:simple|small|basic|new|minimal|tiny|little|full|complete|restful|rest|crud|http|json|web|backend|"
-    r"fastapi|python|sql|sqlite|sql-backed|management|standard|api|apis|service|services|endpoints?|server|application|"
+    r"(?P<domain>(?:[a-z]+\s+){0,2}?)(?P<kind>(?:(?:simple|small|basic|new|minimal|tiny|little|full|"
+    r"complete|restful|rest|crud|http|json|web|backend|"
+    r"fastapi|python|sql|sqlite|sql-backed|management|standard|api|apis|service|services|endpoints?|"
+    r"server|application|"
     r"app|microservice|routes|operations|resources?)[\s,/+-]*(?:\band\s+(?=sql))?)+)"
-    r"(?:for managing|for|to manage|to handle|that manages|that handles|managing|exposing|with|on|:)\s*:?\s*(?:the\s+)?",
+    r"(?:for managing|for|to manage|to handle|that manages|that handles|managing|exposing|with|on|"
+    r":)\s*:?\s*(?:the\s+)?",
     re.IGNORECASE,
 )
 TOOLS = r"(?:fast ?api|python(?: 3(?:\.\d+)?)?|sqlite|sql|an sqlite database|a sqlite database|openapi)"
-TAIL = re.compile(rf"[\s,]+(?:using|in|on|with|built with|backed by) {TOOLS}(?:(?:,| and| on| with|,? plus)+ {TOOLS})*(?=$|[.;,])", re.I)
+TAIL = re.compile(
+    rf"[\s,]+(?:using|in|on|with|built with|backed by) {TOOLS}(?:(?:,| and| on| with|,? plus)+ "
+    rf"{TOOLS})*(?=$|[.;,])",
+    re.I,
+)
 HAVE = (
-    r"(?:each |all |both )?(?:with|having|has|have|contains?|containing|includes?|including|consists? of|consisting of|"
-    r"(?:that|which) (?:has|have|contains?))(?: (?:the )?(?:following )?(?:fields|columns|attributes|properties))?:?"
+    r"(?:each |all |both )?(?:with|having|has|have|contains?|containing|includes?|including|consists? "
+    r"of|consisting of|"
+    r"(?:that|which) (?:has|have|contains?))(?: (?:the )?(?:following )?(?:fields|columns|attributes|"
+    r"properties))?:?"
 )
 RELATION = (
-    r"(?:(?:that |which |who |and )?(?:is |are )?(?:belongs?|belonging|linked|related|tied|attached|associated|connected|"
-    r"assigned|links?|relates?) (?:to|with)|referencing|references?|refers? to|referring to|(?:is |are )?owned by|"
+    r"(?:(?:that |which |who |and )?(?:is |are )?(?:belongs?|belonging|linked|related|tied|attached|"
+    r"associated|connected|"
+    r"assigned|links?|relates?) (?:to|with)|referencing|references?|refers? to|referring to|(?:is |"
+    r"are )?owned by|"
     r"(?:is |are )?written by|(?:is |are )?placed by|with an? (?:reference|foreign key|link|relation) to)"
 )
 ARTICLE = r"(?:(?:exactly |at most )?(?:an?|one|the|its|their|a single|another|some)\s+)?"
 SUBJECT = rf"(?:(?:and|where|in which|whereby|while|the|an?|each|every|all|also)\s+)*(?P<subject>{NAME})"
 OPENING = re.compile(rf"{SUBJECT}\s+{HAVE}\s+(?P<rest>.+)", re.I | re.S)
-RELATED = re.compile(rf"(?:{SUBJECT}\s+)?{RELATION}\s+{ARTICLE}(?P<target>{NAME})(?P<rest>\s+{HAVE}\s+.+)?", re.I | re.S)
+RELATED = re.compile(
+    rf"(?:{SUBJECT}\s+)?{RELATION}\s+{ARTICLE}(?P<target>{NAME})(?P<rest>\s+{HAVE}\s+.+)?", re.I | re.S
+)
 LISTED = re.compile(rf"{SUBJECT}\s*(?:\((?P<inside>.*)\)|:\s*(?P<rest>.+))", re.I | re.S)
-MANY = re.compile(rf"(?:many|multiple|several|zero or more|one or more|any number of|a list of)\s+(?P<target>{NAME})", re.I)
+MANY = re.compile(
+    rf"(?:many|multiple|several|zero or more|one or more|any number of|a list of)\s+(?P<target>{NAME})", re.I
+)
 
+FLAGS = re.compile(
+    r"(?:unique|required|mandatory|optional|nullable|not null)(?: (?:and )?(?:unique|required))?", re.I
+)
 SEPARATORS = r"\s*[,/|]\s*(?:or |and )?|\s+or\s+|\s+and\s+"
 
 
@@ -48,6 +76,7 @@ class Draft:
     collections: list[tuple[str, str]] = field(default_factory=list)
     open: str = ""
     listed: bool = False
+    relating: bool = False
 
     def resource(self, name: str, *, new: bool = True) -> str:
         """The singular of a resource, which is added when it is a plural noun not seen yet."""
@@ -78,14 +107,20 @@ def why_not(objective: str) -> str:
 
 
 def parse(objective: str) -> ServiceSpec:
-    text = " ".join(re.sub(r"\n\s*[-*•]\s+", "; ", objective).split()).rstrip(".!")
+    text = " ".join(
+        re.sub(r"[\"`\u201c\u201d]", "", re.sub(r"\n\s*[-*\u2022]\s+", "; ", objective)).split()
+    ).rstrip(".!")
     head = HEAD.match(text)
-    if not head or OTHER_KINDS & set(head["domain"].lower().split()) or not re.search(r"crud|rest|api|endpoint|service|routes", head["kind"], re.I):
+    if (
+        not head
+        or OTHER_KINDS & set(head["domain"].lower().split())
+        or not re.search(r"crud|rest|api|endpoint|service|routes", head["kind"], re.I)
+    ):
         msg = "It is not of the form: CRUD API for <resources> with <fields>."
         raise Refusal(msg)
     draft = Draft()
     for item in items(normalised(text[head.end() :])):
-        if not PROVIDED.fullmatch(item.lower().removeprefix("with ").removeprefix("including ")):
+        if not PROVIDED.fullmatch(re.sub(r"^(?:with|includ(?:e|ing)|add)\s+", "", item.lower())):
             read_item(draft, item)
     return finished(draft)
 
@@ -96,12 +131,15 @@ def normalised(text: str) -> str:
     text = re.sub(r"[\]}]", ")", text)
     number = r"(-?\d+(?:\.\d+)?)"
     text = re.sub(rf"\b(?:between|from)\s+{number}\s+(?:and|to)\s+{number}", r"\1..\2", text)
-    text = re.sub(rf"(?<=\d)\s*(?:to|–|—|\.\.\.?)\s*{number}", r"..\1", text)
+    text = re.sub(rf"(?<=\d)\s*(?:to|\u2013|\u2014|\.\.\.?)\s*{number}", r"..\1", text)
     text = re.sub(r"\b(\d+)-(\d+)\b(?!-)", r"\1..\2", text)
     text = re.sub(r"\b(decimal|numeric)\s*\(\s*\d+\s*,\s*\d\s*\)", r"\1", text, flags=re.I)
     word = r"[A-Za-z][\w-]*"
     listing = rf"({word}(?:\s*[,/|]\s*(?!(?:and|or)\b){word})*(?:\s*,?\s+or\s+{word}|\s*,?\s+and\s+{word}(?=\s*(?:$|[;.)])))?)"
-    text = re.sub(rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I)
+    text = re.sub(r"\(\s*(?:one of|either|any of)\s*:?\s*([^()]*)\)", choices, text, flags=re.I)
+    text = re.sub(
+        rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I
+    )
     text = re.sub(rf":\s*({word}(?:\s*[|/]\s*{word})+|{word}(?:, {word})* or {word})", choices, text)
     return re.sub(r":?\s*\b(?:one of|enum)\s*:?\s*\(([^()]*)\)", choices, text, flags=re.I)
 
@@ -113,7 +151,9 @@ def choices(found: re.Match[str]) -> str:
 def items(text: str) -> Iterator[str]:
     """Parts between commas, semicolons, full stops and `and`, outside of parentheses."""
     depth, start = 0, 0
-    for found in re.finditer(r"[()]|[,;]|\.(?=\s|$)|\s&\s|\s(?:and|plus|where|whereby|as well as|along with)\s", text):
+    for found in re.finditer(
+        r"[()]|[,;]|\.(?=\s|$)|\s&\s|\s(?:and|plus|where|whereby|as well as|along with)\s", text
+    ):
         mark = found[0]
         depth += (mark == "(") - (mark == ")")
         if mark not in "()" and depth == 0:
@@ -128,6 +168,9 @@ def items(text: str) -> Iterator[str]:
 def read_item(draft: Draft, item: str) -> None:
     """Add what one part of the objective says to the draft."""
     item = re.sub(r"^(?:and|where|in which|whereby|also)\s+", "", item, flags=re.I)
+    relating, draft.relating = draft.relating, False
+    if relating and continues(draft, item):
+        return
     for pattern, read in ((RELATED, read_relation), (LISTED, read_list), (OPENING, read_opening)):
         found = pattern.fullmatch(item)
         if found and read(draft, found):
@@ -135,6 +178,9 @@ def read_item(draft: Draft, item: str) -> None:
     many = MANY.fullmatch(item)
     if many and draft.open:
         draft.collections.append((draft.open, draft_noun(many["target"])))
+    elif draft.open and draft.resources[draft.open] and FLAGS.fullmatch(item):
+        last = draft.resources[draft.open].pop()
+        draft.resources[draft.open].append(checked(with_rules(last, item) or last))
     elif not draft.open and re.fullmatch(rf"(?:the |all )?{NAME}", item) and is_plural(noun(item)):
         draft.resource(noun(re.sub(r"^(?:the|all) ", "", item)))
     elif not draft.open:
@@ -142,6 +188,18 @@ def read_item(draft: Draft, item: str) -> None:
         raise Refusal(msg)
     else:
         draft.resources[draft.open].append(field_of(item))
+
+
+def continues(draft: Draft, item: str) -> bool:
+    """The next target of a relation: `referencing students and courses with grade`."""
+    found = re.fullmatch(rf"{ARTICLE}(?P<target>{NAME})(?:\s+(?:with|having)\s+(?P<rest>.+))?", item, re.I)
+    if not found or singular_of(snake(found["target"])) not in draft.resources:
+        return False
+    target = draft_noun(found["target"])
+    draft.resources[draft.open].append(Field(target).referring(plural_of(target)))
+    if found["rest"]:
+        read_item(draft, found["rest"])
+    return True
 
 
 def draft_noun(text: str) -> str:
@@ -164,7 +222,7 @@ def read_relation(draft: Draft, found: re.Match[str]) -> bool:
         return False
     target = draft_noun(found["target"])
     draft.resources[subject].append(Field(target).referring(plural_of(target)))
-    draft.open, draft.listed = subject, False
+    draft.open, draft.listed, draft.relating = subject, False, not found["rest"]
     if found["rest"]:
         read_item(draft, f"{plural_of(subject).replace('_', ' ')}{found['rest']}")
     return True
@@ -212,7 +270,9 @@ def finished(draft: Draft) -> ServiceSpec:
                 msg = f'"{one.name.replace("_", " ")}" of {names[singular]} is a list, which one column cannot hold.'
                 raise Refusal(msg)
             draft.resources[target].append(Field(singular).referring(names[singular]))
-    found = [settled(Resource(one, names[one], tuple(fields)), names) for one, fields in draft.resources.items()]
+    found = [
+        settled(Resource(one, names[one], tuple(fields)), names) for one, fields in draft.resources.items()
+    ]
     return ServiceSpec(tuple(ordered(found)))
 
 
@@ -233,14 +293,22 @@ def settled(resource: Resource, names: dict[str, str]) -> Resource:
     if not fields:
         msg = f"No fields are given for {resource.label}."
         raise Refusal(msg)
-    if len(resource.plural) > 30 or resource.plural == "schema_migrations" or resource.plural.startswith("sqlite_"):
+    if any(len(one) > LONGEST_NAME for one in fields):
+        msg = f"A reference of {resource.label} gets too long a name."
+        raise Refusal(msg)
+    if (
+        len(resource.plural) > 25
+        or resource.plural == "schema_migrations"
+        or resource.plural.startswith("sqlite_")
+    ):
         msg = f'"{resource.label}" cannot be the name of a resource.'
         raise Refusal(msg)
     return replace(resource, fields=tuple(fields.values()))
 
 
 def reference(one: Field, names: dict[str, str]) -> Field:
-    """A field as a reference when its name is, or ends with, that of a resource: `author`, `target account`."""
+    """A field as a reference when its name is, or ends with, that of a resource: `author`, `target "
+    "account`."""
     name = one.name.removesuffix("_id")
     close = [plural for singular, plural in names.items() if singular.endswith(f"_{name}")]
     target = names.get(name) or names.get(name.rpartition("_")[2]) or (close[0] if len(close) == 1 else None)

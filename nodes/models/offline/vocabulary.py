@@ -2,15 +2,25 @@
 
 import re
 
-TYPES = {
-    "string": "string", "str": "string", "varchar": "string", "char": "string", "text": "text", "longtext": "text",
-    "int": "integer", "integer": "integer", "bigint": "integer", "smallint": "integer", "whole number": "integer",
-    "number": "number", "float": "number", "double": "number", "real": "number", "numeric": "decimal",
-    "decimal": "decimal", "money": "decimal", "currency": "decimal", "bool": "boolean", "boolean": "boolean",
-    "flag": "boolean", "date": "date", "day": "date", "datetime": "datetime", "date-time": "datetime",
-    "timestamp": "datetime", "time": "datetime", "timestamptz": "datetime", "uuid": "uuid", "guid": "uuid",
-    "email": "email", "e-mail": "email", "email address": "email", "url": "url", "uri": "url", "link": "url",
-}  # fmt: skip
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SPELLINGS = {
+    "string": "string str varchar char",
+    "text": "text longtext",
+    "integer": "int integer bigint smallint",
+    "number": "number float double real",
+    "decimal": "decimal numeric money currency",
+    "boolean": "bool boolean flag",
+    "date": "date day",
+    "datetime": "datetime date-time timestamp timestamptz time",
+    "uuid": "uuid guid",
+    "email": "email e-mail",
+    "url": "url uri link",
+}
+TYPES = {word: kind for kind, spellings in SPELLINGS.items() for word in spellings.split()}
 # Words that are types wherever they stand: the others ("date", "number") are also parts of names.
 PURE_TYPES = "string|str|varchar|int|integer|bigint|float|double|decimal|bool|boolean|datetime|timestamp|uuid"
 
@@ -18,57 +28,77 @@ PURE_TYPES = "string|str|varchar|int|integer|bigint|float|double|decimal|bool|bo
 NAMES = (
     (r"(.*_)?e?mail(_address)?", "email"),
     (r"(.*_)?(url|uri|website|link|homepage)", "url"),
-    (r"(is|has|can|was)_.+|.+_flag|active|enabled|disabled|done|published|completed?|archived|available|verified|paid|in_stock",
+    (r"(is|has|can|was)_.+|.+_flag|active|enabled|disabled|done|published|completed?|archived|"
+     r"available|verified|paid|in_stock",
      "boolean"),
     (r".+_at|(.*_)?(timestamp|datetime)", "datetime"),
     (r"(.*_)?(date|birthday|deadline|day|dob)|date_of_.+|.+_on", "date"),
     (r"(.*_)?(price|amount|total|subtotal|cost|fee|salary|balance|budget|discount)(_per_.+)?", "decimal"),
-    (r"number_of_.+|(.*_)?(stock|quantity|count|age|year|pages|position|priority|duration|capacity|views|likes|points|"
-     r"seats|rooms|floors|calories|hours|minutes|seconds|votes|downloads|score|floor|amount_in_stock)", "integer"),
-    (r"(.*_)?(weight|height|width|length|depth|rating|latitude|longitude|temperature|distance|speed)", "number"),
-    (r"(.*_)?(description|body|content|contents|text|notes|note|comment|bio|biography|summary|details|remarks|"
+    (r"number_of_.+|(.*_)?(stock|quantity|count|age|year|pages|position|priority|duration|capacity|"
+     r"views|likes|points|"
+     r"seats|rooms|floors|calories|hours|minutes|seconds|votes|downloads|score|floor|"
+     r"amount_in_stock)", "integer"),
+    (r"(.*_)?(weight|height|width|length|depth|rating|latitude|longitude|temperature|distance|"
+     r"speed)", "number"),
+    (r"(.*_)?(description|body|content|contents|text|notes|note|comment|bio|biography|summary|details|"
+     r"remarks|"
      r"instructions|message|address)", "text"),
 )  # fmt: skip
 NOT_NEGATIVE = re.compile(
-    r"number_of_.+|(.*_)?(price|cost|fee|salary|stock|quantity|count|age|pages|views|likes|seats|rooms|capacity|weight"
-    r"|height|width|hours|minutes|seconds|votes|downloads|duration|calories|total|amount|subtotal|distance)(_per_.+)?"
+    r"number_of_.+|(.*_)?(price|cost|fee|salary|stock|quantity|count|age|pages|views|likes|seats|"
+    r"rooms|capacity|weight"
+    r"|height|width|hours|minutes|seconds|votes|downloads|duration|calories|total|amount|subtotal|"
+    r"distance)(_per_.+)?"
 )
-CHOICES = {"status", "state", "priority", "kind", "type", "level", "role", "size", "color", "colour", "gender"}
-CHOICES |= {"severity", "genre", "visibility", "currency", "unit", "condition", "category", "stage", "phase", "tier"}
+CHOICES = words("""
+    status state priority kind type level role size color colour gender severity genre visibility currency unit
+    condition category stage phase tier
+""")
 
 PROVIDED = re.compile(
-    r"(cursor-free )?(limit/offset )?pagination|(input |request |field )?validation|(unit |automated |integration )?tests|"
-    r"(database |sql )?migrations|(api )?documentation|docs|an? openapi (contract|spec|document)|openapi( docs)?|"
+    r"(cursor-free )?(limit/offset )?pagination|(input |request |field )?validation|(unit |automated |"
+    r"integration )?tests|"
+    r"(database |sql )?migrations|(api )?documentation|docs|an? openapi (contract|spec|document)|"
+    r"openapi( docs)?|"
     r"(proper |consistent )?error (handling|responses|messages)"
 )
 # A head noun here is something a service does, not something a row has.
-BEYOND = set(
-    "search searching filtering sorting websocket websockets auth authentication authorization authorisation oauth"
-    " oauth2 jwt jwts sso payments payment stripe paypal webhook webhooks upload uploads cache caching redis kafka"
-    " rabbitmq queue queues notification notifications realtime streaming graphql grpc elasticsearch docker kubernetes"
-    " deployment monitoring logging tracing limiting limits throttling export exports import imports dashboard"
-    " frontend ui permissions rbac tenancy multitenancy audit versioning backup backups i18n translations"
-    " recommendations analytics encryption login logins signup registration session sessions update updates sync"
-    " integration integrations scheduling jobs reporting statistics support access delete deletes deletion".split()
+BEYOND = words("""
+    search searching filtering sorting websocket websockets auth authentication authorization
+    authorisation oauth oauth2 jwt jwts sso payments payment stripe paypal webhook webhooks upload
+    uploads cache caching redis kafka rabbitmq queue queues notification notifications realtime
+    streaming graphql grpc elasticsearch docker kubernetes deployment monitoring logging tracing
+    limiting limits throttling export exports import imports dashboard frontend ui permissions rbac
+    tenancy multitenancy audit versioning backup backups i18n translations recommendations analytics
+    encryption login logins signup registration session sessions update updates sync integration
+    integrations scheduling jobs reporting statistics support access delete deletes deletion
+    endpoint endpoints feature features functionality logic workflow engine api
+""")
+SECRET = re.compile(
+    r"(.*_)?(password|passwd|passcode|secret|token|api_key|pin|cvv|cvc|ssn|card_number|credit_card)(_hash)?"
 )
-SECRET = re.compile(r"(.*_)?(password|passwd|passcode|secret|token|api_key|pin|cvv|cvc|ssn|card_number|credit_card)(_hash)?")
+NEVER = words("""
+    authentication authorization authorisation oauth oauth2 jwt websocket websockets stripe paypal
+    redis kafka graphql kubernetes docker webhook webhooks elasticsearch realtime
+""")
 # Words that no name of a field or resource holds in the middle.
-STRUCTURE = set(
-    "with without should must shall will can could when whenever while that which who whom if then so because via using"
-    " support supports supporting allow allows only also into onto than like users' be been are were do does has have"
-    " having where whose it they them sends send sent through between each every all any no not or and but needing needs requiring requires require".split()
-)
+STRUCTURE = words("""
+    with without should must shall will can could when whenever while that which who whom if then so
+    because via using support supports supporting allow allows only also into onto than like users'
+    be been are were do does has have having where whose it they them sends send sent through
+    between each every all any no not or and but is needed needing needs requiring requires require
+""")
 PREPOSITIONS = {"to", "for", "by", "from", "on", "when", "via"}
 # Words that begin a demand, not a name.
-VERBS = set(
-    "send notify allow calculate compute ensure integrate deploy restrict export import upload sync validate enable"
-    " prevent only exporting importing uploading sending searching notifying syncing processing calculating where when"
-    " without using via users' every each"
-    .split()
-)
+VERBS = words("""
+    send notify allow calculate compute ensure integrate deploy restrict export import upload sync
+    validate enable prevent only include includes no exporting importing uploading sending searching
+    notifying syncing processing calculating where when without using via users' every each
+""")
 # What stands before "API" and makes it another kind of work.
-OTHER_KINDS = BEYOND | set(
-    "graphql grpc soap django flask express node nodejs nest java kotlin spring go golang rust php laravel rails ruby"
-    " postgres postgresql mysql mongodb redis async public secure secured authenticated our existing this that the"
-    " in of to from for with fix bug migrate test document existing legacy serverless aws lambda typescript javascript".split()
-)
+OTHER_KINDS = BEYOND | words("""
+    graphql grpc soap django flask express node nodejs nest java kotlin spring go golang rust php
+    laravel rails ruby postgres postgresql mysql mongodb redis async public secure secured
+    authenticated our existing this that the in of to from for with fix bug migrate test document
+    existing legacy serverless aws lambda typescript javascript
+""")

@@ -15,7 +15,17 @@ IRREGULAR = {
     "alias": "aliases", "canvas": "canvases", "virus": "viruses", "status": "statuses", "bonus": "bonuses",
     "campus": "campuses", "census": "censuses", "menu": "menus",
 }  # fmt: skip
-UNCOUNTABLE = {"series", "species", "news", "equipment", "information", "sheep", "fish", "furniture", "software"}
+UNCOUNTABLE = {
+    "series",
+    "species",
+    "news",
+    "equipment",
+    "information",
+    "sheep",
+    "fish",
+    "furniture",
+    "software",
+}
 SINGULARS = {plural: singular for singular, plural in IRREGULAR.items()}
 
 
