@@ -41,6 +41,8 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
         try:
             await asyncio.wait((answered, silence), return_when=asyncio.FIRST_COMPLETED)
             if not answered.done():
+                if conductor.aborted:
+                    return _last_word(question)
                 raise held
         finally:
             silence.cancel()
@@ -48,6 +50,11 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
         found = answered.result().answer
     assert found is not None
     return found
+
+
+def _last_word(question: Question) -> Answer:
+    """What a question comes to in an aborted run: the last of its choices, which is the most final."""
+    return Answer(decision=question.choices[-1], text="the run was aborted", by="backend-coordinator")
 
 
 def resumed(question: Question, run: RunContext) -> Answer:

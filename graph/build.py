@@ -27,6 +27,7 @@ from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.decompose import decompose as make_plan
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.needs import additions
+from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.report import write_report
 
 Sentence = StateGraph[Any, Any, Any, Any]
@@ -47,15 +48,15 @@ async def analyse(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
 
 
 async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
-    """The plan, compiled; a plan that was given is taken as it is."""
+    """The plan, compiled; one that was given is compiled only."""
     run = runtime.context.run
     if state.stopped or state.objective is None:
         return {}
-    if state.plan is not None:
-        run.ledger.record(_plan_made(state.plan, ()))
-        return {}
     try:
-        compiled = await make_plan(run, state.objective, state.analysis, state.facts)
+        if state.plan is not None:
+            compiled = compile_plan(PlanDraft(tasks=state.plan.tasks), run.roster)
+        else:
+            compiled = await make_plan(run, state.objective, state.analysis, state.facts)
     except (ModelCallFailed, InvalidPlan) as error:
         return {"stopped": f"decomposition: {error}"}
     run.ledger.record(_plan_made(compiled.plan, compiled.repairs))
@@ -127,12 +128,13 @@ async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         mend = acceptance.repair_task(state.plan, state.results, state.verdicts)
         tasks: tuple[Task, ...] = (mend,) if mend else ()
     else:
-        tasks = await additions(run, state.plan, state.results, state.rounds)
+        unheard = {name: result for name, result in state.results.items() if name not in state.heard}
+        tasks = await additions(run, state.plan, unheard, state.rounds)
     if not tasks:
         return {"rounds": MOST_ROUNDS}
     plan = Plan(tasks=(*state.plan.tasks, *tasks))
     run.ledger.record(_plan_made(plan, ()))
-    return {"plan": plan, "rounds": state.rounds + 1, "verdicts": ()}
+    return {"plan": plan, "rounds": state.rounds + 1, "heard": tuple(state.results), "verdicts": ()}
 
 
 async def integrate(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
@@ -194,7 +196,7 @@ def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
 
 def _skipped(task: Task, results: Mapping[str, TaskResult]) -> TaskResult:
     failed = [need for need in task.needs if need in results and results[need].status != "merged"]
-    reason = f"needs {', '.join(failed)}, which did not pass"
+    reason = f"needs {', '.join(failed)}, which did not pass" if failed else "the run was aborted"
     return TaskResult(
         id=task.id, title=task.title, specialist=task.specialist, needs=task.needs, status="skipped", reason=reason
     )

@@ -35,6 +35,11 @@ class Conductor:
         self.plan, self.results, self.items = plan, dict(results), items
         self._parked.clear()
 
+    @property
+    def aborted(self) -> bool:
+        """Whether an answer ended the run: nothing starts any more, and nobody is waited for."""
+        return any(result.aborts for result in self.results.values())
+
     async def admit(self, task: str) -> Admission:
         """Waits until the task may work (`run`), cannot (`skip`: a need failed) or must stand aside (`park`)."""
         place: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
@@ -59,7 +64,8 @@ class Conductor:
 
     @asynccontextmanager
     async def asking(self, task: str) -> AsyncIterator[asyncio.Event]:
-        """Gives the slot back while a person is asked; the event is set once nothing else can run.
+        """Gives the slot back while a person is asked; the event is set once nothing else can run,
+        or the run was aborted.
 
         Left normally, it waits for a slot again.
         """
@@ -77,7 +83,7 @@ class Conductor:
         for task in [t for t in self._waiting if not self._waiting[t].done()]:
             needs = self.plan[task].needs
             ended = [self.results[need] for need in needs if need in self.results]
-            if any(result.status != "merged" for result in ended):
+            if self.aborted or any(result.status != "merged" for result in ended):
                 self._wake(task, "skip")
             elif self._parked.intersection(needs):
                 self._parked.add(task)
@@ -86,7 +92,8 @@ class Conductor:
         for task in sorted(ready, key=self._order)[: max(0, self.slots - len(self._working))]:
             self._working.add(task)
             self._wake(task, "run")
-        if not self._working and not self._missing() and not any(map(self._is_moving, self._waiting)):
+        still = not self._working and not self._missing() and not any(map(self._is_moving, self._waiting))
+        if still or self.aborted:
             for quiet in self._asking.values():
                 quiet.set()
 

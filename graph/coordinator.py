@@ -117,11 +117,12 @@ class Run:
         self.id = run
         self._runs = runs
         self._ledger = runs.ledger(run)
-        self._future = _in_thread(drive(runs, run))
+        self._left_open: frozenset[str] = frozenset()
+        self._future = _in_thread(self._drive())
 
     def events(self) -> "Events":
         """What happens, from the beginning, until the run has ended or only waits for answers."""
-        return Events(self._ledger, self._future)
+        return Events(self._ledger, self._going())
 
     @property
     def questions(self) -> tuple[OpenQuestion, ...]:
@@ -134,12 +135,28 @@ class Run:
         Raises Waiting when only answers can bring it further; after answering call it again.
         """
         while True:
+            future = self._going()
             try:
-                return self._future.result()
+                return future.result()
             except Waiting:
-                if self.questions:
+                if self._going() is future:
                     raise
-                self._future = _in_thread(drive(self._runs, self.id))
+
+    async def _drive(self) -> Report:
+        try:
+            return await drive(self._runs, self.id)
+        finally:
+            self._left_open = self._open()
+
+    def _going(self) -> "Future[Report]":
+        """The present drive; a new one where the last ended waiting and something was answered since."""
+        over = self._future.done() and isinstance(self._future.exception(), Waiting)
+        if over and (not self._open() or self._open() != self._left_open):
+            self._future = _in_thread(self._drive())
+        return self._future
+
+    def _open(self) -> frozenset[str]:
+        return frozenset(question.id for question in self._ledger.open_questions())
 
     def __await__(self) -> Generator[Any, None, Report]:
         return asyncio.to_thread(self.result).__await__()

@@ -31,7 +31,7 @@ from backend_coordinator.nodes.decompose import decompose
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import model_name, resolve_model
-from backend_coordinator.nodes.plan_compiler import Compiled
+from backend_coordinator.nodes.plan_compiler import Compiled, PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import probe
@@ -97,7 +97,7 @@ class Runs:
     ) -> str:
         """A new run on the workspace's HEAD (or `base`), not yet driven.
 
-        Raises WorkspaceError, ModelUnavailable or ConfigurationError before anything is written.
+        Raises WorkspaceError, ModelUnavailable, InvalidPlan or ConfigurationError before anything is written.
         """
         if not objective.text.strip():
             msg = "the objective is empty: say what should be built"
@@ -105,7 +105,9 @@ class Runs:
         user = open_workspace(self.workspace, base=base)
         settings = self.settings or load_settings(user.root)
         resolve_model(self.model or "offline")
-        load_roster(*_folders(user.root, settings))
+        roster = load_roster(*_folders(user.root, settings))
+        if plan is not None:
+            compile_plan(PlanDraft(tasks=plan.tasks), roster)
         if self.home is None:
             exclude(user.root)
         name = run or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

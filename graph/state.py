@@ -38,6 +38,8 @@ class RunState(_State):
     plan: Plan | None = None
     repairs: tuple[str, ...] = ()
     rounds: int = 0
+    heard: tuple[str, ...] = ()
+    """Ids of the tasks whose reported needs were judged."""
     results: Annotated[dict[str, TaskResult], joined] = {}
     verdicts: tuple[Verdict, ...] = ()
     stopped: str | None = None
@@ -54,6 +56,7 @@ class RunUpdate(TypedDict, total=False):
     plan: Plan
     repairs: tuple[str, ...]
     rounds: int
+    heard: tuple[str, ...]
     results: dict[str, TaskResult]
     verdicts: tuple[Verdict, ...]
     stopped: str | None

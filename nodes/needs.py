@@ -36,8 +36,8 @@ async def additions(
     user = f"PLAN SO FAR:\n{known}\n\nREPORTED NEEDS:\n{needs}\n\nAdd only tasks that are needed, with new ids."
     try:
         found, _ = await ask(context, Inquiry(f"needs-{round_}", system, context.redact(user)), Additions)
-        compile_plan(PlanDraft(tasks=(*plan.tasks, *found.tasks)), context.roster)
+        compiled = compile_plan(PlanDraft(tasks=(*plan.tasks, *found.tasks)), context.roster)
     except (ModelCallFailed, InvalidPlan) as error:
         context.ledger.record(Noticed(text=f"reported needs were not made tasks: {error}"))
         return ()
-    return found.tasks
+    return tuple(task for task in compiled.plan.tasks if task.id not in plan.by_id)

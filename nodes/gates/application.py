@@ -12,6 +12,7 @@ from backend_coordinator.nodes.gates.files import product_python
 from backend_coordinator.nodes.gates.openapi import Document
 from backend_coordinator.nodes.gates.scratch import QUICK, copied, installed, shadowed
 from backend_coordinator.nodes.gates.shared import once
+from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -83,7 +84,7 @@ def _places(tree: Tree, environment: Environment) -> Iterator[_Place]:
         if unit is None or ("FastAPI" not in text and "create_app" not in text):
             continue
         try:
-            names = list(_names(ast.parse(text)))
+            names = list(_names(parse(text)))
         except SyntaxError:
             continue
         local = PurePosixPath(path).relative_to(unit.root).with_suffix("")

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 from backend_coordinator.nodes.workspace.trees import Tree
 
 _CODE = frozenset({
-    ".py", ".pyw", ".vue", ".svelte", ".pyx", ".ipynb", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
+    ".py", ".pyw", ".vue", ".svelte", ".pyx", ".ipynb",
+    ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
     ".scala", ".groovy", ".go", ".rs", ".rb", ".php", ".cs", ".fs", ".vb", ".c", ".cc", ".cpp", ".h",
     ".hpp", ".swift", ".m", ".ex", ".exs", ".erl", ".clj", ".lua", ".pl", ".pm", ".sh", ".bash", ".ps1",
     ".dart", ".r",

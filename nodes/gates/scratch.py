@@ -36,9 +36,7 @@ class Scratch:
     results: Path
     environment: Environment
 
-    async def run(
-        self, argv: Sequence[str], root: str = "", seconds: float = TESTS.seconds
-    ) -> Completed:
+    async def run(self, argv: Sequence[str], root: str = "", seconds: float = TESTS.seconds) -> Completed:
         """Run in the unit at `root` with the profile of tests, for at most `seconds`."""
         profile: Profile = replace(TESTS, writable=(*TESTS.writable, self.results), seconds=seconds)
         return await self.environment.run(argv, self.tree / root, profile)
@@ -73,10 +71,11 @@ def _copy(directory: Path, tree: Path) -> None:
 def shadowed(root: Path) -> str | None:
     """The path of a module in `root` or its `src` that would stand in for a tool, or None."""
     for folder in (root, root / "src"):
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                if path.name.partition(".")[0] in _TOOLS and (path.is_dir() or path.suffix in {".py", ".so"}):
-                    return path.relative_to(root).as_posix()
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            # A folder without __init__ gives way to an installed package of its name.
+            module = any(path.glob("__init__.*")) or path.suffix in {".py", ".pyc", ".so"}
+            if module and path.name.partition(".")[0] in _TOOLS:
+                return path.relative_to(root).as_posix()
     return None
 
 

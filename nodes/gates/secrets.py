@@ -46,7 +46,8 @@ _OWN = {
 }
 _NAME = r"[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|signing_?key)\w*"
 _QUOTED = re.compile(
-    rf"""(?i)(?P<name>{_NAME})["']?\]?\s*(?::\s*[\w.\[\]| ]+)?\s*(?::|=(?!=)|:=)\s*[rbu]?(?P<q>["'])(?P<value>[^"'\s]{{6,}})(?P=q)"""
+    rf"""(?i)(?P<name>{_NAME})["']?\]?\s*(?::\s*[\w.\[\]| ]+)?\s*(?::|=(?!=)|:=)"""
+    r"""\s*[rbu]?(?P<q>["'])(?P<value>[^"'\s]{6,})(?P=q)"""
 )
 _BARE = re.compile(rf"(?i)^\s*(?:export\s+|ENV\s+|-\s+)?(?P<name>{_NAME})\s*[:=]\s*(?P<value>[^\s\"'#,\[{{]{{6,}})\s*$")
 _BARE_SUFFIXES = frozenset({".env", ".ini", ".cfg", ".conf", ".properties", ".yaml", ".yml", ".sh", ".toml"})
@@ -55,7 +56,7 @@ _PROSE = frozenset({".md", ".rst", ".txt", ".adoc", ".html", ".lock", ".svg", ".
 _NO_SECRET = re.compile(
     r"(?i)(?:url|uri|path|file|field|header|name|type|env|var|prefix|scheme|algorithm|pattern|regex|format|length|"
     r"expires?|expiry|ttl|minutes|seconds|hours|days|id|ids|count|limit|label|title|description|message|error|status|"
-    r"column|model|schema|class|policy|location|hint|arn|role|scope|scopes|ref|version)$"
+    r"column|model|schema|class|policy|location|hint|arn|role|scope|scopes|ref|version|placeholder|counter|keyword|kind)$"
 )
 _PLACEHOLDER = re.compile(
     r"(?i)example|placeholder|change[-_ ]?(?:me|this)|replace[-_ ]?(?:me|this)|dummy|your[-_ ]|insert[-_ ]|redacted|"
@@ -99,7 +100,7 @@ def is_secret_value(name: str, value: str) -> bool:
     if _NO_SECRET.search(name) or is_placeholder(value) or _WORDS.match(value):
         return False
     looks_like_code = re.match(
-        r"^(?:[A-Z][A-Z0-9_]+|https?://.*|/[\w/{}.-]*|[\w.]+\(.*\)?|true|false|null|none)$", value
+        r"^(?:[A-Z][A-Z0-9_]+|\(.*|https?://.*|/[\w/{}.-]*|[\w.]+\(.*\)?|true|false|null|none)$", value
     )
     return not looks_like_code and value.lower() != name.lower()
 

@@ -3,11 +3,12 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
-Sources = list[ast.expr] | None
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from backend_coordinator.nodes.gates import syntax
+from backend_coordinator.nodes.gates.syntax import Function, Sources, called
+
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
@@ -26,7 +27,6 @@ _KEEPS = _words(
     "join format strip lower upper replace removesuffix removeprefix values items keys get copy split splitlines"
 )
 _WRAPS = _words("sorted tuple list set reversed str dict enumerate zip dedent frozenset text cast")
-_ADDS = _words("add append extend insert update")
 _SQL = re.compile(
     r"(?is)^\s*(?:select|insert|update|delete|create|drop|alter|replace|with|pragma|merge|call|truncate)\b"
 )
@@ -71,7 +71,7 @@ class Program:
         self._modules = modules
         self._parents: dict[ast.AST, ast.AST] = {}
         self._calls: defaultdict[str, list[ast.Call]] = defaultdict(list)
-        self._functions: defaultdict[str, list[_Function]] = defaultdict(list)
+        self._functions: defaultdict[str, list[Function]] = defaultdict(list)
         self._fields: defaultdict[str, list[ast.expr]] = defaultdict(list)
         self._outside: set[str] = set()
         classes = []
@@ -80,7 +80,7 @@ class Program:
                 self._parents.update((child, node) for child in ast.iter_child_nodes(node))
                 if isinstance(node, ast.Call):
                     self._calls[called(node)].append(node)
-                elif isinstance(node, _Function):
+                elif isinstance(node, Function):
                     self._functions[node.name].append(node)
                 elif isinstance(node, ast.ClassDef):
                     classes.append(node)
@@ -139,9 +139,9 @@ class Program:
                 yield from self._parts(right)
             case ast.BinOp(left=ast.Constant(value=str(template)), op=ast.Mod(), right=right):
                 values = list(right.elts) if isinstance(right, ast.Tuple) else [right]
-                yield from _filled(re.split(r"%(?:\(\w+\))?[sdrif]", template), values)
+                yield from syntax.filled(re.split(r"%(?:\(\w+\))?[sdrif]", template), values)
             case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(template)), attr="format")):
-                yield from _filled(re.split(r"\{[^{}]*\}", template), _arguments(node))
+                yield from syntax.filled(re.split(r"\{[^{}]*\}", template), syntax.arguments(node))
             case ast.Call(args=[first, *_]) if called(node) in {"text", "dedent"}:
                 yield from self._parts(first)
             case ast.Name() if len(found := self._sources(node) or []) == 1 and not isinstance(found[0], ast.Name):
@@ -185,16 +185,16 @@ class Program:
         if name == "read_text" and receiver and self._belongs_to_program(receiver[0]):
             return []
         if name in _KEEPS and receiver:
-            return [*receiver, *_arguments(node)]
+            return [*receiver, *syntax.arguments(node)]
         if name == "field":
             values = {keyword.arg: keyword.value for keyword in node.keywords}
             factory = values.get("default_factory")
-            empty = factory is None or _last(factory) in {"dict", "list", "tuple", "set", "frozenset"}
+            empty = factory is None or syntax.last(factory) in {"dict", "list", "tuple", "set", "frozenset"}
             return [values["default"]] if "default" in values else [] if empty else None
         if name in _WRAPS:
-            return _arguments(node)
+            return syntax.arguments(node)
         if name in self._functions:
-            return [value for function in self._functions[name] for value in _returned(function)] or None
+            return [value for function in self._functions[name] for value in syntax.returned(function)] or None
         if name in _SAFE or any(isinstance(r, ast.Call) and self._sources(r) == [] for r in receiver):
             return []
         return None
@@ -227,15 +227,15 @@ class Program:
             scope = self._parents[scope]
             if isinstance(scope, _Comprehension):
                 for generator in scope.generators:
-                    if name.id in _names(generator.target):
+                    if name.id in syntax.names(generator.target):
                         return [generator.iter]
-            elif isinstance(scope, _Function | ast.Module):
-                found = list(_assigned(scope, name.id))
-                if isinstance(scope, _Function) and name.id in _parameters(scope):
+            elif isinstance(scope, Function | ast.Module):
+                found = list(syntax.assigned(scope, name.id))
+                if isinstance(scope, Function) and name.id in syntax.parameters(scope):
                     passed = self._passed(scope, name.id)
-                    return None if passed is None else _told([*found, *passed])
+                    return None if passed is None else syntax.told([*found, *passed])
                 if found:
-                    return _told(found)
+                    return syntax.told(found)
                 if isinstance(scope, ast.Module):
                     return self._imported(scope, name.id)
         return None
@@ -245,132 +245,44 @@ class Program:
             for alias in node.names if isinstance(node, ast.ImportFrom) else ():
                 if name == (alias.asname or alias.name):
                     file = (getattr(node, "module", None) or "").replace(".", "/")
-                    trees = [t for p, t in self._modules.items() if _module_path(p).endswith(file)]
-                    found = [value for tree in trees for value in _assigned(tree, alias.name)]
-                    return _told(found) if found else None
+                    trees = [t for p, t in self._modules.items() if syntax.module_path(p).endswith(file)]
+                    found = [value for tree in trees for value in syntax.assigned(tree, alias.name)]
+                    return syntax.told(found) if found else None
         return None
 
-    def _passed(self, function: _Function, name: str) -> Sources:
-        if function.decorator_list and not {"staticmethod", "classmethod"} & set(map(_last, function.decorator_list)):
+    def _passed(self, function: Function, name: str) -> Sources:
+        if function.decorator_list and not {"staticmethod", "classmethod"} & set(
+            map(syntax.last, function.decorator_list)
+        ):
             return None
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         names = names[1:] if names[:1] in (["self"], ["cls"]) else names
         defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
         calls = self._calls.get(function.name, [])
-        given = [_given(call, names) for call in calls]
+        given = [syntax.given(call, names) for call in calls]
         if not calls or any(arguments is None for arguments in given):
             return None
         values = [(arguments or {}).get(name, defaults.get(name)) for arguments in given]
-        return _told(values)
+        return syntax.told(values)
 
     def _declare(self, node: ast.ClassDef) -> None:
         """Note what instances and the body of a class store in its fields."""
         fields = [s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
-        if {"BaseModel", "TypedDict", "BaseSettings"} & set(map(_last, node.bases)):
+        if {"BaseModel", "TypedDict", "BaseSettings"} & set(map(syntax.last, node.bases)):
             self._outside.update(fields)
         for call in self._calls.get(node.name, []):
-            arguments = _given(call, fields)
+            arguments = syntax.given(call, fields)
             if arguments is None:
                 self._outside.update(fields)
             for name, value in (arguments or {}).items():
                 self._fields[name].append(value)
         for statement in node.body:
-            if isinstance(statement, _Function):
-                self._fields[statement.name].extend(_returned(statement))
+            if isinstance(statement, Function):
+                self._fields[statement.name].extend(syntax.returned(statement))
         for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}:
-            self._fields[name].extend(value for value in _assigned(node, name) if value)
+            self._fields[name].extend(value for value in syntax.assigned(node, name) if value)
 
 
 def mentions_sql(text: str) -> bool:
     """False for a module that surely hands no SQL to anything."""
     return any(name in text for name in _SINKS | _TEXTS)
-
-
-def called(call: ast.Call) -> str:
-    """The last part of the name that is called."""
-    return _last(call.func)
-
-
-def _last(node: ast.expr) -> str:
-    while isinstance(node, ast.Call):
-        node = node.func
-    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
-
-
-def _told(values: Sequence[ast.expr | None]) -> Sources:
-    told = [value for value in values if value]
-    return told if len(told) == len(values) else None
-
-
-def _arguments(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, *(keyword.value for keyword in call.keywords)]
-
-
-def _given(call: ast.Call, names: Iterable[str]) -> dict[str, ast.expr] | None:
-    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
-        return None
-    return {**dict(zip(names, call.args, strict=False)), **{str(k.arg): k.value for k in call.keywords}}
-
-
-def _filled(pieces: list[str], values: list[ast.expr]) -> Iterator[str | ast.expr]:
-    for number, piece in enumerate(pieces):
-        yield piece
-        if number < min(len(values), len(pieces) - 1):
-            yield values[number]
-
-
-def _returned(function: _Function) -> list[ast.expr]:
-    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return | ast.Yield) and n.value]
-
-
-def _parameters(function: _Function) -> set[str]:
-    arguments = function.args
-    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
-    return {argument.arg for argument in every if argument}
-
-
-def _names(target: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
-
-
-def _module_path(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__")
-
-
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(scope):
-        yield child
-        if not isinstance(child, _Function | ast.ClassDef):
-            yield from _own(child)
-
-
-def _assigned(scope: ast.AST, name: str) -> Iterator[ast.expr | None]:
-    """What `scope` binds to `name` or adds to it; None stands for something that cannot be told."""
-    for node in _own(scope):
-        targets, values = _binding(node)
-        if any(name in _stored(target) for target in targets):
-            yield from values
-
-
-def _binding(node: ast.AST) -> tuple[list[ast.expr], list[ast.expr | None]]:
-    match node:
-        case ast.Assign(targets=targets, value=value):
-            return targets, [value]
-        case ast.AnnAssign(target=target, value=value):
-            return [target], [value] if value else []
-        case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
-            return [target], [value]
-        case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
-            return [target], [value]
-        case ast.withitem(optional_vars=ast.expr() as target):
-            return [target], [None]
-        case ast.Call(func=ast.Attribute(value=ast.Name() as owner, attr=method)) if method in _ADDS:
-            return [owner], [*_arguments(node)]
-    return [], []
-
-
-def _stored(target: ast.expr) -> set[str]:
-    """Names a target binds, and containers it stores into."""
-    if isinstance(target, ast.Subscript):
-        return _names(target.value)
-    return _names(target) if not isinstance(target, ast.Attribute) else set()

@@ -11,7 +11,7 @@ from tenacity import (
     RetryError,
     retry_if_exception,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from backend_coordinator.domain.usage import Usage
@@ -44,7 +44,7 @@ async def call_model(
         async with asyncio.timeout(seconds):
             async for attempt in AsyncRetrying(
                 stop=stop_after_attempt(attempts),
-                wait=wait_exponential_jitter(initial=0.5, max=20),
+                wait=wait_random_exponential(multiplier=0.5, max=20),
                 retry=retry_if_exception(_is_passing),
             ):
                 with attempt:

@@ -76,8 +76,16 @@ async def test_the_gravest_answer_of_several_checks_counts(
     head = tree({"README.md": "x"})
     found = await inspect(None, head, changes(None, head), inside(bare, head), stage="delivery")
     assert found[0].verdict is outcome
-    if checks[-1].run.__name__ and len(checks) == 2 and outcome is Outcome.UNKNOWN and "broke" in found[0].reason:
-        assert found[0].reason == "stand_in broke: LookupError: no such luck"
+
+
+async def test_a_check_that_breaks_is_unknown_with_its_error(
+    tree: MakeTree, bare: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "checks_of", lambda stage: [stub(None)])
+    head = tree({"README.md": "x"})
+    found = await inspect(None, head, changes(None, head), inside(bare, head), stage="delivery")
+    assert found[0].verdict is Outcome.UNKNOWN
+    assert found[0].reason == "stand_in broke: LookupError: no such luck"
 
 
 def damage(folder: Path) -> None:

@@ -83,6 +83,11 @@ async def test_a_module_named_like_a_tool_is_refused(tree: MakeTree, environment
     assert run.problem == "coverage.py would run in place of a tool: rename it"
 
 
+async def test_a_plain_folder_named_like_a_tool_is_fine(tree: MakeTree, environment: Environment) -> None:
+    head = tree({"calc.py": GOOD, "test_calc.py": TEST, "alembic/versions/a.sql": ""})
+    assert (await run_tests(head.path, inside(environment, head))).green
+
+
 async def test_missing_tools_are_unknown_with_the_fix(tree: MakeTree, bare: Environment) -> None:
     head = tree({"calc.py": GOOD, "test_calc.py": TEST})
     verdict = await tests_pass_and_cover_the_change.run(None, head, changes(None, head), inside(bare, head))

@@ -21,7 +21,7 @@ INJECTED = {
     "in": "def f(db, ids):\n    db.execute(f\"SELECT * FROM a WHERE id IN ({','.join(ids)})\")",
     "values": 'def f(db, n):\n    db.execute(f"INSERT INTO a (x, y) VALUES (1, {n})")',
     "limit": "def f(db, request):\n    db.execute(f'SELECT * FROM a LIMIT {request.args[0]}')",
-    "wrapper": "def q(db, sql):\n    return db.execute(sql)\ndef f(db, n):\n    q(db, f'SELECT 1 WHERE n = {n}')",
+    "wrapper": ("def q(db, sql):\n    return db.execute(sql)\ndef f(db, n):\n    q(db, f'SELECT 1 WHERE n = {n}')"),
     "helper": "def where(n):\n    return f'SELECT 1 WHERE n = {n}'\ndef f(db, n):\n    db.execute(where(n))",
     "executemany": "def f(db, n):\n    db.executemany(f\"INSERT INTO a VALUES ('{n}', ?)\", [])",
     "route": "@app.get('/a')\ndef f(n: str):\n    db.execute(f\"SELECT * FROM a WHERE n = '{n}'\")",
@@ -29,14 +29,20 @@ INJECTED = {
 CONSTANT = {
     "literal": "def f(db, n):\n    db.execute('SELECT * FROM a WHERE n = ?', (n,))",
     "joined columns": "C = ('a', 'b')\ndef f(db):\n    db.execute(f\"SELECT {', '.join(C)} FROM a\")",
-    "placeholders": "def f(db, ids):\n    m = ','.join('?' for _ in ids)\n    db.execute(f'SELECT 1 WHERE id IN ({m})', ids)",
-    "placeholders by product": "def f(db, ids):\n    db.execute(f\"DELETE FROM a WHERE id IN ({','.join('?' * len(ids))})\")",
+    "placeholders": (
+        "def f(db, ids):\n    m = ','.join('?' for _ in ids)\n    db.execute(f'SELECT 1 WHERE id IN ({m})', ids)"
+    ),
+    "placeholders by product": (
+        "def f(db, ids):\n    db.execute(f\"DELETE FROM a WHERE id IN ({','.join('?' * len(ids))})\")"
+    ),
     "table constant": "T = 'books'\ndef f(db):\n    db.execute(f'SELECT * FROM {T} WHERE id = ?', (1,))",
     "filtered columns": (
         "C = ('a', 'b')\ndef f(db, data):\n    s = ', '.join(f'{c} = ?' for c in C if c in data)\n"
         "    db.execute(f'UPDATE t SET {s} WHERE id = ?')"
     ),
-    "conditional": "def f(db, up):\n    order = 'ASC' if up else 'DESC'\n    db.execute('SELECT 1 ORDER BY a ' + order)",
+    "conditional": (
+        "def f(db, up):\n    order = 'ASC' if up else 'DESC'\n    db.execute('SELECT 1 ORDER BY a ' + order)"
+    ),
     "clauses": (
         "def f(db, a):\n    w = []\n    if a:\n        w.append('a = ?')\n"
         "    db.execute('SELECT 1 WHERE ' + ' AND '.join(w))"
@@ -70,7 +76,8 @@ UNTRACED = {
     "uploaded file": "def f(db, upload):\n    db.executescript(Path(upload.name).read_text())",
     "file": "def f(db, path):\n    db.executescript(path.read_text())",
     "keys of a request": (
-        "def f(db, data):\n    s = ', '.join(f'{k} = ?' for k in data)\n    db.execute(f'UPDATE t SET {s} WHERE id = ?')"
+        "def f(db, data):\n    s = ', '.join(f'{k} = ?' for k in data)\n"
+        "    db.execute(f'UPDATE t SET {s} WHERE id = ?')"
     ),
     "request model": (
         "class Q(BaseModel):\n    order: str\ndef f(db, q):\n    db.execute(f'SELECT 1 ORDER BY {q.order}')"

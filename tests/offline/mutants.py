@@ -3,11 +3,12 @@
 import ast
 import random
 from collections.abc import Iterator
+from typing import Any
 
-FLIPS = {
+FLIPS: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Add: ast.Sub, ast.Sub: ast.Add,
-    ast.And: ast.Or, ast.Or: ast.And,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Add: ast.Sub, ast.Sub: ast.Add,    ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 
 
@@ -63,10 +64,10 @@ def sites(source: str) -> int:
     return len(list(places(ast.parse(source))))
 
 
-def places(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST | None]]:
+def places(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | None]]:
     ignored = docstrings(tree)
     for node in ast.walk(tree):
-        if id(node) not in ignored and not isinstance(node, ast.JoinedStr):
+        if id(node) not in ignored and isinstance(node, ast.expr | ast.stmt):
             yield from ((node, new) for new in changes(node))
 
 

@@ -22,6 +22,7 @@ from backend_coordinator.nodes.gates.linters import run_linters
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.secrets import secrets_in
+from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -159,7 +160,12 @@ def _covered(base: Tree | None, head: Tree, paths: Sequence[str], run: TestRun, 
 
 def _coverage_evidence(run: TestRun, missing: Sequence[Finding], summary: str) -> Evidence:
     return run.evidence.model_copy(
-        update={"tool": "coverage", "version": run.coverage_version, "summary": summary, "findings": tuple(missing[:MOST_FINDINGS])}
+        update={
+            "tool": "coverage",
+            "version": run.coverage_version,
+            "summary": summary,
+            "findings": tuple(missing[:MOST_FINDINGS]),
+        }
     )
 
 
@@ -172,7 +178,7 @@ def _new_lines(before: str, after: str) -> frozenset[int]:
 def _statements(text: str) -> frozenset[int]:
     """Lines on which statements begin, docstrings apart; all lines of what is no Python."""
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        nodes = list(ast.walk(parse(text)))
     except SyntaxError:
         return frozenset(range(1, len(text.splitlines()) + 1))
     return frozenset(

@@ -11,6 +11,7 @@ from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
 from backend_coordinator.nodes.gates.evidence import digest, fails, not_applicable, one_line, passes, unknown
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
+from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -125,7 +126,7 @@ def _is_revision(head: Tree, path: str) -> bool:
 
 def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
     try:
-        functions = {n.name: n for n in ast.parse(head.read(path) or "").body if isinstance(n, ast.FunctionDef)}
+        functions = {n.name: n for n in parse(head.read(path) or "").body if isinstance(n, ast.FunctionDef)}
     except SyntaxError as error:
         yield Finding(path=path, line=error.lineno or 0, message="cannot be parsed")
         return
@@ -136,8 +137,10 @@ def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
 
 async def _rehearse_alembic(head: Tree, environment: Environment) -> Verdict:
     unit = next((u for u in environment.units if str(PurePosixPath(u.root, "alembic.ini")) in head.files), None)
-    if unit is None or unit.problem or shadowed(head.path / unit.root):
-        return unknown("D3", (unit and unit.problem) or "alembic.ini is not at the top of a unit")
+    if unit is None:
+        return unknown("D3", "alembic.ini is not at the top of a unit")
+    if problem := unit.problem or shadowed(head.path / unit.root):
+        return unknown("D3", f"the migrations cannot be run: {problem}")
     async with copied(head.path, environment) as scratch:
         version = (await installed(scratch, unit.root)).get("alembic")
         if version is None:

@@ -20,7 +20,9 @@ from backend_coordinator.nodes.gates.evidence import (
 from backend_coordinator.nodes.gates.files import is_code, is_test, product_python
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.secrets import is_secret_value
-from backend_coordinator.nodes.gates.sqltext import Program, Taint, called, mentions_sql
+from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.sqltext import Program, Taint, mentions_sql
+from backend_coordinator.nodes.gates.syntax import called
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -87,7 +89,7 @@ async def secrets_come_from_the_environment(
         findings = list(introduced(findings, known))
     if findings:
         return fails("S7", findings, "read it from the environment, without a default")
-    if skipped := _unread(head, changed, _SQL_TOPIC):
+    if skipped := _unread(head, changed, _SECRET_TOPIC):
         return unknown("S7", f"{skipped} is not read by this check: look at its settings")
     uses = [use for path in paths for use in _uses(head, path)]
     if not uses:
@@ -101,7 +103,12 @@ async def secrets_come_from_the_environment(
 def _unread(head: Tree, changed: frozenset[str], topic: re.Pattern[str]) -> str | None:
     """The first changed program that a check of Python cannot read (another language, or broken) on `topic`."""
     for path in sorted(changed.intersection(head.files)):
-        if is_code(head, path) and not is_test(path) and topic.search(head.read(path) or "query secret") and (not path.endswith(".py") or _parse(head, path) is None):
+        if (
+            is_code(head, path)
+            and not is_test(path)
+            and topic.search(head.read(path) or "query secret")
+            and (not path.endswith(".py") or _parse(head, path) is None)
+        ):
             return path
     return None
 
@@ -109,7 +116,7 @@ def _unread(head: Tree, changed: frozenset[str], topic: re.Pattern[str]) -> str 
 def _parse(tree: Tree, path: str) -> ast.Module | None:
     text = tree.read(path)
     try:
-        return None if text is None else ast.parse(text)
+        return None if text is None else parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
 

@@ -47,7 +47,7 @@ class OfflineModel(BaseChatModel):
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with these tools; only the dictionary form is taken."""
-        return self.bind(tools=tools, **kwargs)  # type: ignore[return-value]
+        return self.bind(tools=tools, **kwargs)
 
     def _generate(
         self,
@@ -83,12 +83,24 @@ def _answer(names: Sequence[str], messages: Sequence[BaseMessage]) -> Calls:
 def _work(messages: Sequence[BaseMessage]) -> Calls:
     packet = next(str(message.text) for message in messages if isinstance(message, HumanMessage))
     objective = _objective(packet).partition("For the objective: ")[2]
-    step = next((known for name, known in _STEPS.items() if name in packet.partition("\nSTEPS: ")[2].split("\n")[0]), None)
+    step = next(
+        (known for name, known in _STEPS.items() if name in packet.partition("\nSTEPS: ")[2].split("\n")[0]), None
+    )
     spec = understand(objective)
     if spec is None or step is None:
-        reason = why_not(objective) if spec is None else "the task has no step it knows"
-        return [("submit", {"summary": "Nothing was done.", "refusal": f"the offline model cannot do this: {reason}"})]
-    return _next(_made(messages), spec, step)
+        return _refusal(
+            why_not(objective)
+            if spec is None
+            else "it writes FastAPI services, and this repository holds another stack"
+        )
+    try:
+        return _next(_made(messages), spec, step)
+    except ValueError as error:
+        return _refusal(str(error))
+
+
+def _refusal(reason: str) -> Calls:
+    return [("submit", {"summary": "Nothing was done.", "refusal": f"the offline model cannot do this: {reason}"})]
 
 
 def _next(made: Sequence[tuple[str, Mapping[str, Any], str]], spec: ServiceSpec, step: str) -> Calls:

@@ -74,9 +74,7 @@ def schemas(resource: Resource) -> Shape:
     optional_flags = [f.name for f in resource.fields if f.type == "boolean" and not f.required]
     return {
         f"{name}Write": thing(needed, write, additionalProperties=False),
-        f"{name}Read": thing(
-            [*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False
-        ),
+        f"{name}Read": thing([*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False),
         f"{name}Page": thing(list(page), page),
     }
 
@@ -133,12 +131,16 @@ def read_contract(text: str) -> Mapping[str, Mapping[str, object]]:
     return found if isinstance(found, dict) else {}
 
 
+def known_schemas(text: str) -> Shape:
+    found = read_contract(text).get("components", {}).get("schemas")
+    return found if isinstance(found, dict) else {}
+
+
 def merged(existing: str, spec: ServiceSpec) -> str:
     """The contract with the resources of `spec`; other paths and schemas of `existing` stay as they are."""
     document = read_contract(existing)
     parts: Shape = dict(document.get("components", {}))
-    known = parts.get("schemas")
-    bodies: Shape = {**(known if isinstance(known, dict) else {}), **error_schemas()}
+    bodies: Shape = {**known_schemas(existing), **error_schemas()}
     routes: Shape = dict(document.get("paths", {}))
     for resource in spec.resources:
         routes |= paths(resource)

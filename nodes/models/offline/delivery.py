@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from backend_coordinator.nodes.models.offline import app_texts, field_texts, resource_texts, test_texts
-from backend_coordinator.nodes.models.offline.contract import merged
+from backend_coordinator.nodes.models.offline import resource_texts
+from backend_coordinator.nodes.models.offline.contract import known_schemas, merged, schemas
 from backend_coordinator.nodes.models.offline.documents import readme, schema_document, security_document
 from backend_coordinator.nodes.models.offline.kinds import KINDS
 from backend_coordinator.nodes.models.offline.migrations import migrations
@@ -21,6 +21,7 @@ from backend_coordinator.nodes.models.offline.repository import (
     layout_of,
     with_router,
 )
+from backend_coordinator.nodes.models.offline.templates import template
 
 Step = Literal["contract", "schema", "implementation", "review"]
 
@@ -68,7 +69,8 @@ select = ["E", "F", "I", "UP", "B", "S"]
 def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
     """The specification with fields that name a resource of the repository as references to it.
 
-    Raises ValueError when a relation leads to a resource that neither the objective nor the repository has.
+    Raises ValueError when a relation leads to a resource that neither the objective nor the repository has,
+    or when the repository has a resource of that name with other fields.
     """
     known = known_resources(files)
     plurals = {*known.values(), *(resource.plural for resource in spec.resources)}
@@ -84,9 +86,13 @@ def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
         target = known.get(name) or known.get(name.rpartition("_")[2])
         return field.referring(target) if target else field
 
-    return ServiceSpec(
-        tuple(replace(resource, fields=tuple(map(linked, resource.fields))) for resource in spec.resources)
-    )
+    found = [replace(resource, fields=tuple(map(linked, resource.fields))) for resource in spec.resources]
+    for resource in found:
+        name = f"{resource.type_name}Write"
+        if known_schemas(files.get("openapi.yaml", "")).get(name) not in (None, schemas(resource)[name]):
+            msg = f"The repository already has {resource.label} with other fields."
+            raise ValueError(msg)
+    return ServiceSpec(tuple(found))
 
 
 def deliver(step: Step, spec: ServiceSpec, files: Files) -> Mapping[str, str]:
@@ -131,16 +137,9 @@ def placed(text: str, layout: Layout) -> str:
 
 def shared_code(layout: Layout) -> dict[str, str]:
     """The modules every resource uses; a foreign application keeps its own `main`."""
-    texts = {
-        "api": app_texts.API,
-        "database": app_texts.DATABASE,
-        "errors": app_texts.ERRORS,
-        "parameters": app_texts.PARAMETERS,
-        "store": app_texts.STORE,
-        **({} if layout.entry else {"main": app_texts.MAIN}),
-    }
+    names = ("api", "database", "errors", "parameters", "store", *(() if layout.entry else ("main",)))
     packages = {"": "An API", "routers/": "Endpoints", "schemas/": "Bodies", "tables/": "SQL statements"}
-    written = {f"{layout.package}/{name}.py": placed(text, layout) for name, text in texts.items()}
+    written = {f"{layout.package}/{name}.py": placed(template(f"app/{name}"), layout) for name in names}
     for folder, what in packages.items():
         written[f"{layout.package}/{folder}__init__.py"] = f'"""{what}, one resource per module."""\n'
     return written
@@ -150,28 +149,19 @@ def field_modules(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
     used = {KINDS[field.type].module for resource in spec.resources for field in resource.fields} - {""}
     used |= {"iso"} if used & {"day", "moment"} else set()
     folder = f"{layout.package}/fields"
-    written = {f"{folder}/{name}.py": placed(field_texts.FIELD_TYPES[name], layout) for name in sorted(used)}
+    written = {f"{folder}/{name}.py": placed(template(f"app/fields/{name}"), layout) for name in sorted(used)}
     return {**({f"{folder}/__init__.py": '"""Types of fields."""\n'} if used else {}), **written}
 
 
 def shared_tests(layout: Layout, files: Files) -> dict[str, str]:
-    texts = {
-        "conftest": test_texts.CONFTEST,
-        "crud_tests": test_texts.CRUD_TESTS,
-        "test_contract": test_texts.CONTRACT_TESTS,
-        "test_database": test_texts.DATABASE_TESTS,
-        "test_refusals": test_texts.ERRORS_TESTS,
-        "test_store": test_texts.STORE_TESTS,
-        "__init__": '"""Tests of the API."""\n',
-        **({} if layout.entry else {"test_main": test_texts.MAIN_TESTS}),
-    }
+    names = ("conftest", "crud_tests", "test_contract", "test_database", "test_refusals", "test_store")
+    texts = {name: template(f"tests/{name}") for name in (*names, *(() if layout.entry else ("test_main",)))}
+    texts["__init__"] = '"""Tests of the API."""\n'
     node = application_of(files.get(layout.entry, ""))
     name = application_name(node) if node else "app"
     module = dotted(layout.entry) if layout.entry else f"{layout.module}.main"
     imported = f"from {module} import {name}" + ("" if name == "app" else " as app")
-    filled = {
-        key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()
-    }
+    filled = {key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
     return {f"{layout.tests}/{key}.py": text for key, text in filled.items()}
 
 
@@ -186,7 +176,7 @@ def resource_files(resource: Resource, layout: Layout) -> dict[str, str]:
 
 
 def with_routers(text: str, resources: tuple[Resource, ...], module: str) -> str:
-    """The module that joins the routers, with those of `resources` in alphabetical order among its imports."""
+    """The module that joins the routers, with those of `resources` among its imports in order."""
     for resource in resources:
         line = f"from {module}.routers.{resource.plural} import router as {resource.plural}\n"
         if line in text:

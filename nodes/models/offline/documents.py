@@ -42,7 +42,7 @@ Written by a fixed set of rules along with the code. No person and no judging mo
 ## What every endpoint enforces
 
 - Values reach SQL as bound parameters only; the statements are literals.
-- Bodies are limited to 1 MB while they stream in, lists to 100 rows a page, texts and numbers to their bounds.
+- Bodies are limited to 1 MB while they stream in, lists to 100 rows a page, texts and numbers to bounds.
 - Unknown body fields are refused. Errors name the field and never repeat the value sent.
 - Foreign keys, uniqueness and bounds hold in the database as well as in the application.
 
@@ -66,9 +66,7 @@ def readme(text: str, resources: tuple[Resource, ...], layout: Layout) -> str:
         row = f"| `{resource.path}`, `{resource.path}/{{id}}` | GET, POST; GET, PUT, DELETE | {fields} |\n"
         head, mark, rest = text.partition(about.rstrip())
         rows, gap, after = rest.partition("\n\n")
-        text = (
-            text if row in text else head + mark + rows.rstrip() + "\n" + row.rstrip() + (gap + after or "\n")
-        )
+        text = text if row in text else head + mark + rows.rstrip() + "\n" + row.rstrip() + (gap + after or "\n")
     return text
 
 
@@ -102,9 +100,7 @@ def endpoints(resource: Resource) -> str:
         (f"PUT {one}", f"{ids}; {write}"),
         (f"DELETE {one}", f"{ids}; refused while the row is referenced"),
     ]
-    return "| endpoint | enforced |\n| --- | --- |\n" + "".join(
-        f"| {path} | {text} |\n" for path, text in rows
-    )
+    return "| endpoint | enforced |\n| --- | --- |\n" + "".join(f"| {path} | {text} |\n" for path, text in rows)
 
 
 def security_document(text: str, resources: tuple[Resource, ...]) -> str:

@@ -39,9 +39,7 @@ Change = Callable[[Field, re.Match[str]], Field]
 
 
 def pointing(field: Field, found: re.Match[str]) -> Field:
-    return replace(
-        field, type="reference", references=plural_of(singular_of(snake(found["to"]))), inferred=False
-    )
+    return replace(field, type="reference", references=plural_of(singular_of(snake(found["to"]))), inferred=False)
 
 
 def of_type(field: Field, found: re.Match[str]) -> Field:
@@ -106,9 +104,7 @@ def is_rule(text: str) -> bool:
 
 
 def with_choices(field: Field, text: str) -> Field:
-    listed = re.split(
-        r"\s*[|/]\s*" if re.search(r"[|/]", text) else r"\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+", text
-    )
+    listed = re.split(r"\s*[|/]\s*" if re.search(r"[|/]", text) else r"\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+", text)
     values = tuple(value.strip(" '\"") for value in listed)
     if len(set(values)) < 2 or not all(re.fullmatch(r"[A-Za-z0-9][\w -]{0,39}", value) for value in values):
         raise refuse(f'The choices "{text}" of {field.name} are not understood.')
@@ -121,9 +117,7 @@ def noun(text: str) -> str:
     words = name.split("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME or len(words) > 5:
         raise refuse(f'"{text}" is not understood as the name of a field or resource.')
-    if len(words) > 1 and (
-        words[0] in VERBS or STRUCTURE & set(words[1:]) or PREPOSITIONS & set(words[1:-1])
-    ):
+    if len(words) > 1 and (words[0] in VERBS or STRUCTURE & set(words[1:]) or PREPOSITIONS & set(words[1:-1])):
         raise refuse(f'"{text}" asks for something else than fields and relations.')
     return name
 
@@ -131,12 +125,8 @@ def noun(text: str) -> str:
 def named(text: str) -> Field:
     """A field with what its name alone tells."""
     field = Field("x")
-    text = re.sub(
-        r"^(?:(?:an?|the|its|their|his|her|one|exactly one|also|each|with)\s+)+(?=\S)", "", text, flags=re.I
-    )
-    while found := re.match(
-        rf"(optional|required|unique|mandatory|nullable|{PURE_TYPES})\s+(?=\w)", text, re.I
-    ):
+    text = re.sub(r"^(?:(?:an?|the|its|their|his|her|one|exactly one|also|each|with)\s+)+(?=\S)", "", text, flags=re.I)
+    while found := re.match(rf"(optional|required|unique|mandatory|nullable|{PURE_TYPES})\s+(?=\w)", text, re.I):
         field = with_rules(field, found[1]) or field
         text = text[found.end() :]
     name = noun(text)
@@ -152,9 +142,7 @@ def split_rules(text: str) -> tuple[str, str]:
     words = text.split()
     for end in range(1, len(words)):
         rules = " ".join(words[end:])
-        ambiguous = re.fullmatch(
-            rf"(?!(?:{PURE_TYPES})$)(?:{TYPE_WORDS}|link|reference|relation)", rules, re.I
-        )
+        ambiguous = re.fullmatch(rf"(?!(?:{PURE_TYPES})$)(?:{TYPE_WORDS}|link|reference|relation)", rules, re.I)
         if not ambiguous and is_rule(rules):
             return " ".join(words[:end]), rules
     return text, ""
@@ -201,11 +189,7 @@ def inferred(field: Field) -> Field:
         field = replace(field, type=kind)
     elif field.type in ("string", "text"):
         field = with_length(field)
-    if (
-        field.type in ("integer", "number", "decimal")
-        and field.minimum is None
-        and NOT_NEGATIVE.fullmatch(field.name)
-    ):
+    if field.type in ("integer", "number", "decimal") and field.minimum is None and NOT_NEGATIVE.fullmatch(field.name):
         field = replace(field, minimum=0)
     if field.type == "reference" and not field.references:
         field = replace(field, references=plural_of(singular_of(field.name.removesuffix("_id"))))

@@ -9,12 +9,13 @@ from backend_coordinator.nodes.models.offline.words import camel
 
 LARGEST = 2**53 - 1
 ID = {"type": "integer", "minimum": 1, "maximum": LARGEST}
+UUID = "00000000-0000-4000-8000-000000000000"
 Shape = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The spelling of one type; test values are Python expressions, `good` pairs what is sent and returned."""
+    """The spelling of one type; test values are Python expressions, `good` pairs sent and returned ones."""
 
     sql: Callable[[Field], str]
     annotation: Callable[[Field], str]
@@ -118,6 +119,11 @@ def amount_shape(field: Field) -> Shape:
     }
 
 
+def amount_sql(field: Field) -> str:
+    bounds = comparisons(field, f'CAST("{field.name}" AS REAL)')
+    return "TEXT" + (bounds or f' CHECK (length("{field.name}") > 3)')
+
+
 def integer_annotation(field: Field) -> str:
     floor = "-LARGEST" if field.minimum is None else field.minimum
     ceiling = "LARGEST" if field.maximum is None else field.maximum
@@ -145,7 +151,7 @@ KINDS = {
         module="number",
     ),
     "decimal": Kind(
-        sql=lambda f: "TEXT" + (comparisons(f, f'CAST("{f.name}" AS REAL)') or f' CHECK (length("{f.name}") > 3)'),
+        sql=amount_sql,
         annotation=lambda f: annotated("Money", f),
         shape=amount_shape,
         good=lambda f: [(f'"{in_cents(f)}5"', f'"{in_cents(f)}50"'), *at_the_bounds(f, '"{}.00"')],
@@ -174,9 +180,9 @@ KINDS = {
         sql=lambda f: f'TEXT CHECK (length("{f.name}") = 36)',
         annotation=lambda f: "uuid.UUID",
         shape=lambda f: {"type": "string", "format": "uuid"},
-        good=lambda f: [('"00000000-0000-4000-8000-000000000001"',) * 2],
+        good=lambda f: [(f'"{UUID}"',) * 2],
         bad=lambda f: ['"1"', "1"],
-        sample=lambda f: 'f"00000000-0000-4000-8000-{number:012}"' if f.unique else '"00000000-0000-4000-8000-000000000000"',
+        sample=lambda f: 'f"00000000-0000-4000-8000-{number:012}"' if f.unique else f'"{UUID}"',
     ),
     "email": typed_text(
         "email", 'length("{name}") BETWEEN 5 AND 254', '"ann@example.com"', 'f"ann{number}@example.com"',

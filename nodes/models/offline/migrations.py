@@ -40,9 +40,7 @@ def migrations(spec: ServiceSpec, files: Files) -> Mapping[str, str]:
 
 def rules(field: Field) -> str:
     parts = ["required" if field.required else "optional", *(["unique"] if field.unique else [])]
-    parts += [f"row of {field.references}, which cannot be deleted while it is referenced"] * bool(
-        field.references
-    )
+    parts += [f"row of {field.references}, which cannot be deleted while it is referenced"] * bool(field.references)
     parts += [f"at least {field.minimum}"] if field.minimum is not None else []
     parts += [f"at most {field.maximum}"] if field.maximum is not None else []
     parts += [f"at most {field.maximum_length} characters"] if field.maximum_length else []
@@ -52,4 +50,5 @@ def rules(field: Field) -> str:
 def description(resource: Resource) -> str:
     """The section of docs/schema.md about one table."""
     rows = "".join(f"| {field.name} | {field.type} | {rules(field)} |\n" for field in resource.fields)
-    return f"| column | type | rules |\n| --- | --- | --- |\n| id | integer | primary key, never reused |\n{rows}"
+    head = "| column | type | rules |\n| --- | --- | --- |\n"
+    return f"{head}| id | integer | primary key, never reused |\n{rows}"

@@ -25,14 +25,18 @@ def draft_of(objective: str, detected: Sequence[str]) -> Mapping[str, object]:
     author = next((name for name in detected if name in _PYTHON), "python-pro")
     foreign = next((name for name in detected if name in _FOREIGN), None)
     if spec is None or (foreign and not set(detected) & set(_PYTHON)):
-        return {"tasks": [_task(1, "Implement the objective", objective, foreign or "backend-engineer", ("write_code",))]}
+        return {
+            "tasks": [_task(1, "Implement the objective", objective, foreign or "backend-engineer", ("write_code",))]
+        }
     return {"tasks": _tasks(objective, spec, author)}
 
 
 def _tasks(objective: str, spec: ServiceSpec, author: str) -> list[Mapping[str, object]]:
     names = " and ".join(resource.label for resource in spec.resources)
     contract = _task(1, f"Design the API contract for {names}", objective, "api-architect", ("design_contract",))
-    schema = _task(2, f"Design the schema for {names}", objective, "database-optimizer", ("design_migration", "rollback_script"))
+    schema = _task(
+        2, f"Design the schema for {names}", objective, "database-optimizer", ("design_migration", "rollback_script")
+    )
     code = _task(3, f"Implement {names}", objective, author, ("write_code", "write_tests", "document"))
     review = _task(4, f"Record the security of {names}", objective, "backend-architect", ("security_review",))
     return [

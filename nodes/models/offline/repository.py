@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backend_coordinator.nodes.models.offline import app_texts
 from backend_coordinator.nodes.models.offline.contract import read_contract
-from backend_coordinator.nodes.models.offline.words import snake
+from backend_coordinator.nodes.models.offline.templates import template
+from backend_coordinator.nodes.models.offline.words import singular_of, snake
 
 Files = Mapping[str, str]
 MIGRATION = re.compile(r"(\d{4})_(\w+)\.(up|down)\.sql")
@@ -15,7 +15,7 @@ MIGRATION = re.compile(r"(\d{4})_(\w+)\.(up|down)\.sql")
 
 @dataclass(frozen=True)
 class Layout:
-    """Folders without a closing slash; `entry` is the module of somebody else's application, if there is one."""
+    """Folders without a closing slash; `entry` is the module of a foreign application, if there is one."""
 
     package: str
     tests: str
@@ -56,11 +56,9 @@ def entry_of(files: Files) -> str:
 
 
 def layout_of(files: Files) -> Layout:
-    """Where to write: what an earlier objective chose, beside a foreign application, or in an empty repository."""
-    first_line = app_texts.STORE.partition("\n")[0]
-    stores = sorted(
-        path for path in files if path.endswith("/store.py") and files[path].startswith(first_line)
-    )
+    """Where to write: where an earlier objective did, beside a foreign application, or afresh."""
+    first_line = template("app/store").partition("\n")[0]
+    stores = sorted(path for path in files if path.endswith("/store.py") and files[path].startswith(first_line))
     folders = {path.partition("/")[0] for path in files}
     entry = entry_of(files)
     if stores:
@@ -71,7 +69,7 @@ def layout_of(files: Files) -> Layout:
     else:
         package = "crud_api" if "app" in folders else "app"
     helpers = sorted(path for path in files if path.endswith("/crud_tests.py"))
-    own_tests = "tests/crud_api" if "tests" in folders else "tests"
+    own_tests = "tests/crud_api_tests" if "tests" in folders else "tests"
     tests = helpers[0].removesuffix("/crud_tests.py") if helpers else own_tests
     inside = [path.removeprefix("migrations/") for path in files if path.startswith("migrations/")]
     foreign = any(not MIGRATION.fullmatch(name) for name in inside)
@@ -79,9 +77,14 @@ def layout_of(files: Files) -> Layout:
 
 
 def known_resources(files: Files) -> dict[str, str]:
-    """Singular to plural of the resources that earlier objectives left, as their contract names them."""
+    """Singular to plural of the resources that earlier objectives left.
+
+    Contract and migrations both tell, since whoever designs the one may not see the other.
+    """
     routes = read_contract(files.get("openapi.yaml", "")).get("paths", {})
-    found = {}
+    ups = (files[path] for path in sorted(files) if path.endswith(".up.sql"))
+    tables = (table for text in ups for table in re.findall(r'^CREATE TABLE "(\w+)"', text, re.MULTILINE))
+    found = {singular_of(table): table for table in tables}
     for path, methods in routes.items():
         match = re.search(r"schemas/(\w+)Write'", str(methods))
         if match and "{" not in path:

@@ -1,6 +1,7 @@
 """The files that every resource of a written service has: types, statements, endpoints and tests."""
 
 import json
+import keyword
 import re
 
 from backend_coordinator.nodes.models.offline.kinds import KINDS
@@ -10,59 +11,24 @@ from backend_coordinator.nodes.models.offline.words import camel
 WIDTH = 110
 # Names that pydantic or Python keep for themselves: the attribute gets another name, the JSON name stays.
 TAKEN = frozenset(
-    [
-        "False",
-        "None",
-        "True",
-        "and",
-        "as",
-        "assert",
-        "async",
-        "await",
-        "break",
-        "class",
-        "continue",
-        "def",
-        "del",
-        "elif",
-        "else",
-        "except",
-        "finally",
-        "for",
-        "from",
-        "global",
-        "if",
-        "import",
-        "in",
-        "is",
-        "lambda",
-        "nonlocal",
-        "not",
-        "or",
-        "pass",
-        "raise",
-        "return",
-        "try",
-        "while",
-        "with",
-        "yield",
-        "construct",
-        "copy",
-        "dict",
-        "fields",
-        "from_orm",
-        "json",
-        "parse_file",
-        "parse_obj",
-        "parse_raw",
-        "register",
-        "schema",
-        "schema_json",
-        "update_forward_refs",
-        "validate",
-        "mro",
-        "uuid",
-    ]
+    (
+        *keyword.kwlist,
+        *[
+            "construct",
+            "copy",
+            "dict",
+            "fields",
+            "from_orm",
+            "json",
+            "parse_file",
+            "parse_obj",
+            "parse_raw",
+            "register",
+            "schema",
+            "schema_json",
+        ],
+        *["update_forward_refs", "validate", "mro", "uuid"],
+    )
 )
 
 
@@ -90,9 +56,7 @@ def choice_alias(field: Field) -> str:
     line = f"{camel(field.name)}Choice = Literal[{', '.join(choices)}]\n"
     if len(line) <= WIDTH + 1:
         return line
-    return (
-        f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
-    )
+    return f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
 
 
 def schemas(resource: Resource, pkg: str) -> str:
@@ -106,7 +70,8 @@ def schemas(resource: Resource, pkg: str) -> str:
     redeclared = [field for field in fields if field.type == "boolean"]
     body += f"\n\nclass {name}Read({name}Write):\n    id: int\n"
     body += "".join(declaration(field, stored=True) for field in redeclared)
-    body += f"\n\nclass {name}Page(BaseModel):\n    items: list[{name}Read]\n    total: int\n    limit: int\n    offset: int\n"
+    body += f"\n\nclass {name}Page(BaseModel):\n    items: list[{name}Read]\n"
+    body += "".join(f"    {counter}: int\n" for counter in ("total", "limit", "offset"))
     return f'"""What clients send and get for {resource.label}."""\n\n{imports(resource, body, pkg)}{body}'
 
 
@@ -137,7 +102,8 @@ def table(resource: Resource, pkg: str) -> str:
         f'    insert="""\n        INSERT INTO "{resource.plural}" (\n{columns}        ) VALUES (\n{values}'
         f'        ) RETURNING *\n    """,\n',
         f"    select='SELECT * FROM \"{resource.plural}\"',\n",
-        f'    update="""\n        UPDATE "{resource.plural}" SET\n{changes}        WHERE "id" = :id RETURNING *\n    """,\n',
+        f'    update="""\n        UPDATE "{resource.plural}" SET\n{changes}'
+        f'        WHERE "id" = :id RETURNING *\n    """,\n',
         f'    delete=\'DELETE FROM "{resource.plural}" WHERE "id" = ? RETURNING *\',\n',
         f"    count='SELECT count(*) FROM \"{resource.plural}\"',\n",
     ]
@@ -221,9 +187,7 @@ def delete_SINGULAR(SINGULAR_id: RowId) -> None:
 def router(resource: Resource, pkg: str) -> str:
     """The module with the endpoints."""
     names = [field.name for field in resource.references]
-    filters = "".join(
-        f"    {name}: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,\n" for name in names
-    )
+    filters = "".join(f"    {name}: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,\n" for name in names)
     entries = "".join(f'        "{name}": {name},\n' for name in names)
     text = ROUTER.replace("FILTERED", "wanted" if names else "{}").replace("FILTERS", filters)
     text = text.replace("WANTED", f"    wanted = {{\n{entries}    }}\n" if names else "")
@@ -270,13 +234,20 @@ def tests(resource: Resource) -> str:
     text += assigned("required", [json.dumps(name) for name in required])
     text += f"    defaults = {{\n{defaults}    }}\n" if defaults else ""
     text += assigned("unique", [json.dumps(name) for name in unique])
-    text += assigned("good", [f"({', '.join([json.dumps(row[0]), *row[1:]])})" for row in good])
-    text += assigned("bad", [f"({json.dumps(name)}, {value})" for name, value in bad])
+    text += assigned("good", [row(json.dumps(name), *values) for name, *values in good])
+    text += assigned("bad", [row(json.dumps(name), value) for name, value in bad])
     head = "\n    @classmethod\n    def"
     text += f"{head} sample(cls, number):\n        return {{\n{sample}        }}\n" if sample else ""
     entries = "".join(f"            {parent},\n" for parent in parents)
     text += f"{head} parents(cls):\n        return {{\n{entries}        }}\n" if entries else ""
     return text
+
+
+def row(*parts: str) -> str:
+    line = f"({', '.join(parts)})"
+    if len(line) + 9 <= WIDTH:
+        return line
+    return "(\n" + "".join(f"            {part},\n" for part in parts) + "        )"
 
 
 def parent_class(field: Field, resource: Resource) -> str:
@@ -295,8 +266,4 @@ def assigned(name: str, entries: list[str]) -> str:
     line = f"    {name} = ({', '.join(entries)},)\n"
     if len(entries) == 1 and len(line) <= WIDTH + 1:
         return line
-    return (
-        f"    {name} = (\n" + "".join(f"        {entry},\n" for entry in entries) + "    )\n"
-        if entries
-        else ""
-    )
+    return f"    {name} = (\n" + "".join(f"        {entry},\n" for entry in entries) + "    )\n" if entries else ""

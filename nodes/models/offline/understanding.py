@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from backend_coordinator.nodes.models.offline.fields import (
-    LONGEST_NAME,
     NAME,
     Refusal,
     checked,
@@ -14,7 +13,8 @@ from backend_coordinator.nodes.models.offline.fields import (
     noun,
     with_rules,
 )
-from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
+from backend_coordinator.nodes.models.offline.model import Field, ServiceSpec
+from backend_coordinator.nodes.models.offline.relations import related
 from backend_coordinator.nodes.models.offline.vocabulary import OTHER_KINDS, PROVIDED
 from backend_coordinator.nodes.models.offline.words import is_plural, plural_of, singular_of, snake
 
@@ -62,9 +62,7 @@ MANY = re.compile(
     rf"(?:many|multiple|several|zero or more|one or more|any number of|a list of)\s+(?P<target>{NAME})", re.I
 )
 
-FLAGS = re.compile(
-    r"(?:unique|required|mandatory|optional|nullable|not null)(?: (?:and )?(?:unique|required))?", re.I
-)
+FLAGS = re.compile(r"(?:unique|required|mandatory|optional|nullable|not null)(?: (?:and )?(?:unique|required))?", re.I)
 SEPARATORS = r"\s*[,/|]\s*(?:or |and )?|\s+or\s+|\s+and\s+"
 
 
@@ -78,14 +76,10 @@ class Draft:
     listed: bool = False
     relating: bool = False
 
-    def resource(self, name: str, *, new: bool = True) -> str:
-        """The singular of a resource, which is added when it is a plural noun not seen yet."""
+    def resource(self, name: str) -> str:
+        """The singular of a resource, which is added when it is new."""
         singular = singular_of(name)
-        if singular not in self.resources:
-            if not new:
-                msg = f'"{name.replace("_", " ")}" is not one of the resources.'
-                raise Refusal(msg)
-            self.resources[singular] = []
+        self.resources.setdefault(singular, [])
         return singular
 
 
@@ -107,9 +101,9 @@ def why_not(objective: str) -> str:
 
 
 def parse(objective: str) -> ServiceSpec:
-    text = " ".join(
-        re.sub(r"[\"`\u201c\u201d]", "", re.sub(r"\n\s*[-*\u2022]\s+", "; ", objective)).split()
-    ).rstrip(".!")
+    text = " ".join(re.sub(r"[\"`\u201c\u201d]", "", re.sub(r"\n\s*[-*\u2022]\s+", "; ", objective)).split()).rstrip(
+        ".!"
+    )
     head = HEAD.match(text)
     if (
         not head
@@ -122,7 +116,7 @@ def parse(objective: str) -> ServiceSpec:
     for item in items(normalised(text[head.end() :])):
         if not PROVIDED.fullmatch(re.sub(r"^(?:with|includ(?:e|ing)|add)\s+", "", item.lower())):
             read_item(draft, item)
-    return finished(draft)
+    return related(draft.resources, draft.collections)
 
 
 def normalised(text: str) -> str:
@@ -135,11 +129,10 @@ def normalised(text: str) -> str:
     text = re.sub(r"\b(\d+)-(\d+)\b(?!-)", r"\1..\2", text)
     text = re.sub(r"\b(decimal|numeric)\s*\(\s*\d+\s*,\s*\d\s*\)", r"\1", text, flags=re.I)
     word = r"[A-Za-z][\w-]*"
-    listing = rf"({word}(?:\s*[,/|]\s*(?!(?:and|or)\b){word})*(?:\s*,?\s+or\s+{word}|\s*,?\s+and\s+{word}(?=\s*(?:$|[;.)])))?)"
+    last = rf"(?:\s*,?\s+or\s+{word}|\s*,?\s+and\s+{word}(?=\s*(?:$|[;.)])))?"
+    listing = rf"({word}(?:\s*[,/|]\s*(?!(?:and|or)\b){word})*{last})"
     text = re.sub(r"\(\s*(?:one of|either|any of)\s*:?\s*([^()]*)\)", choices, text, flags=re.I)
-    text = re.sub(
-        rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I
-    )
+    text = re.sub(rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I)
     text = re.sub(rf":\s*({word}(?:\s*[|/]\s*{word})+|{word}(?:, {word})* or {word})", choices, text)
     return re.sub(r":?\s*\b(?:one of|enum)\s*:?\s*\(([^()]*)\)", choices, text, flags=re.I)
 
@@ -151,9 +144,7 @@ def choices(found: re.Match[str]) -> str:
 def items(text: str) -> Iterator[str]:
     """Parts between commas, semicolons, full stops and `and`, outside of parentheses."""
     depth, start = 0, 0
-    for found in re.finditer(
-        r"[()]|[,;]|\.(?=\s|$)|\s&\s|\s(?:and|plus|where|whereby|as well as|along with)\s", text
-    ):
+    for found in re.finditer(r"[()]|[,;]|\.(?=\s|$)|\s&\s|\s(?:and|plus|where|whereby|as well as|along with)\s", text):
         mark = found[0]
         depth += (mark == "(") - (mark == ")")
         if mark not in "()" and depth == 0:
@@ -252,77 +243,3 @@ def read_opening(draft: Draft, found: re.Match[str]) -> bool:
     for item in items(rest[1:-1] if re.fullmatch(r"\([^()]*\)", rest) else rest):
         read_item(draft, item)
     return True
-
-
-def finished(draft: Draft) -> ServiceSpec:
-    """The resources with their relations resolved, in an order in which every parent comes first."""
-    for owner, many in draft.collections:
-        if many not in draft.resources:
-            msg = f'"{many.replace("_", " ")}" is not one of the resources.'
-            raise Refusal(msg)
-        draft.resources[many].append(Field(owner).referring(plural_of(owner)))
-    names = {singular: plural_of(singular) for singular in draft.resources}
-    for singular, fields in draft.resources.items():
-        for one in [one for one in fields if one.type == "list"]:
-            fields.remove(one)
-            target = singular_of(one.name)
-            if target not in names or target == singular:
-                msg = f'"{one.name.replace("_", " ")}" of {names[singular]} is a list, which one column cannot hold.'
-                raise Refusal(msg)
-            draft.resources[target].append(Field(singular).referring(names[singular]))
-    found = [
-        settled(Resource(one, names[one], tuple(fields)), names) for one, fields in draft.resources.items()
-    ]
-    return ServiceSpec(tuple(ordered(found)))
-
-
-def settled(resource: Resource, names: dict[str, str]) -> Resource:
-    """The resource with references instead of the names of other resources, and every field once."""
-    fields: dict[str, Field] = {}
-    for one in resource.fields:
-        linked = reference(one, names)
-        if linked.references == resource.plural:
-            linked = replace(linked, required=False)
-        if linked.name == "id" and linked.type in ("string", "integer"):
-            continue
-        known = fields.get(linked.name)
-        if linked.name == "id" or (known and (not known.references or known.references != linked.references)):
-            msg = f'The field "{linked.name}" of {resource.plural} is written twice or cannot be chosen.'
-            raise Refusal(msg)
-        fields.setdefault(linked.name, linked)
-    if not fields:
-        msg = f"No fields are given for {resource.label}."
-        raise Refusal(msg)
-    if any(len(one) > LONGEST_NAME for one in fields):
-        msg = f"A reference of {resource.label} gets too long a name."
-        raise Refusal(msg)
-    if (
-        len(resource.plural) > 25
-        or resource.plural == "schema_migrations"
-        or resource.plural.startswith("sqlite_")
-    ):
-        msg = f'"{resource.label}" cannot be the name of a resource.'
-        raise Refusal(msg)
-    return replace(resource, fields=tuple(fields.values()))
-
-
-def reference(one: Field, names: dict[str, str]) -> Field:
-    """A field as a reference when its name is, or ends with, that of a resource: `author`, `target "
-    "account`."""
-    name = one.name.removesuffix("_id")
-    close = [plural for singular, plural in names.items() if singular.endswith(f"_{name}")]
-    target = names.get(name) or names.get(name.rpartition("_")[2]) or (close[0] if len(close) == 1 else None)
-    numbered = one.name.endswith("_id") and one.type in ("integer", "uuid")
-    return one.referring(target) if target and ((one.inferred and one.type == "string") or numbered) else one
-
-
-def ordered(resources: list[Resource]) -> Iterator[Resource]:
-    waiting = list(resources)
-    while waiting:
-        left = {resource.plural for resource in waiting}
-        free = [r for r in waiting if not left & {f.references for f in r.references if f.required}]
-        if not free:
-            msg = f"{' and '.join(sorted(left))} need each other, so that none could be created first."
-            raise Refusal(msg)
-        yield free[0]
-        waiting.remove(free[0])

@@ -51,8 +51,8 @@ NOT_NEGATIVE = re.compile(
     r"distance)(_per_.+)?"
 )
 CHOICES = words("""
-    status state priority kind type level role size color colour gender severity genre visibility currency unit
-    condition category stage phase tier
+    status state priority kind type level role size color colour gender severity genre visibility currency
+    unit condition category stage phase tier
 """)
 
 PROVIDED = re.compile(

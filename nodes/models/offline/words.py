@@ -2,19 +2,18 @@
 
 import re
 
-IRREGULAR = {
-    "person": "people", "child": "children", "man": "men", "woman": "women", "mouse": "mice", "goose": "geese",
-    "foot": "feet", "tooth": "teeth", "medium": "media", "criterion": "criteria", "phenomenon": "phenomena",
-    "analysis": "analyses", "crisis": "crises", "thesis": "theses", "diagnosis": "diagnoses", "basis": "bases",
-    "index": "indices", "matrix": "matrices", "vertex": "vertices", "leaf": "leaves", "shelf": "shelves",
-    "half": "halves", "knife": "knives", "life": "lives", "wolf": "wolves", "loaf": "loaves", "thief": "thieves",
-    "hero": "heroes", "potato": "potatoes", "tomato": "tomatoes", "echo": "echoes", "quiz": "quizzes",
-    "datum": "data", "cache": "caches", "movie": "movies", "cookie": "cookies", "zombie": "zombies",
-    "calorie": "calories", "shoe": "shoes", "toe": "toes", "house": "houses", "horse": "horses", "tie": "ties",
-    "pie": "pies", "axe": "axes", "bus": "buses", "gas": "gases", "lens": "lenses", "bias": "biases", "atlas": "atlases",
-    "alias": "aliases", "canvas": "canvases", "virus": "viruses", "status": "statuses", "bonus": "bonuses",
-    "campus": "campuses", "census": "censuses", "menu": "menus",
-}  # fmt: skip
+IRREGULAR_PAIRS = """
+    person:people child:children man:men woman:women mouse:mice goose:geese foot:feet tooth:teeth
+    medium:media criterion:criteria phenomenon:phenomena analysis:analyses crisis:crises
+    thesis:theses diagnosis:diagnoses basis:bases index:indices matrix:matrices vertex:vertices
+    leaf:leaves shelf:shelves half:halves knife:knives life:lives wolf:wolves loaf:loaves
+    thief:thieves hero:heroes potato:potatoes tomato:tomatoes echo:echoes quiz:quizzes datum:data
+    cache:caches movie:movies cookie:cookies zombie:zombies calorie:calories shoe:shoes toe:toes
+    house:houses horse:horses tie:ties pie:pies axe:axes bus:buses gas:gases lens:lenses bias:biases
+    atlas:atlases alias:aliases canvas:canvases virus:viruses status:statuses bonus:bonuses
+    campus:campuses census:censuses menu:menus
+"""
+IRREGULAR = dict(pair.split(":") for pair in IRREGULAR_PAIRS.split())
 UNCOUNTABLE = {
     "series",
     "species",

@@ -1,0 +1,22 @@
+"""Wheels made of what this environment has installed, so that tests install without an index."""
+
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+
+def add_installed(name: str, folder: Path) -> Path:
+    """Packs an installed distribution into a wheel below `folder`, leaving out its scripts and bytecode."""
+    found = distribution(name)
+    tags = [line.partition(": ")[2] for line in (found.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")]
+    python, abi, _ = tags[0].split("-")
+    platforms = ".".join(tag.split("-")[2] for tag in tags)
+    wheel = folder / f"{found.metadata['Name'].replace('-', '_')}-{found.version}-{python}-{abi}-{platforms}.whl"
+    kept = [path for path in found.files or () if ".." not in path.parts and "__pycache__" not in path.parts]
+    kept = [path for path in kept if path.name not in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")]
+    info = next(path.parts[0] for path in kept if path.parts[0].endswith(".dist-info"))
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in kept:
+            archive.write(str(path.locate()), str(path))
+        archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in [*kept, f"{info}/RECORD"]))
+    return wheel
