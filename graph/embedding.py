@@ -11,12 +11,11 @@ from backend_coordinator.domain.objective import Objective
 from backend_coordinator.errors import ConfigurationError, Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.persistence import driving
-from backend_coordinator.graph.runs import Runs, advance, drive
+from backend_coordinator.graph.runs import LIMITS, Runs, advance, drive
 
 Node = Callable[[Mapping[str, Any], RunnableConfig], Awaitable[dict[str, list[AnyMessage]]]]
 _PARENTS_SAVER = "__pregel_checkpointer"
 """LangGraph has no public name for it; a test pins that it is there."""
-_OWN_LIMITS = {"recursion_limit": 10_000, "max_concurrency": None}
 
 
 def node_of(runs: Runs) -> Node:
@@ -35,7 +34,7 @@ def node_of(runs: Runs) -> Node:
         with driving(runs.place(run)):
             context = await runs.context(run)
             app = sentence(context.roster, context.settings.budget).compile()
-            while not await advance(app, {**config, **_OWN_LIMITS}, context):  # type: ignore[typeddict-item]
+            while not await advance(app, {**config, **LIMITS}, context):
                 pass
         return _answer(runs, run, "ended")
 

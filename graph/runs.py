@@ -29,6 +29,7 @@ from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.decompose import decompose
 from backend_coordinator.nodes.facts import repository_facts
+from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import model_name, resolve_model
 from backend_coordinator.nodes.plan_compiler import Compiled, PlanDraft, compile_plan
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_RECURSION = 10_000
+_MOST_DRIVES = 10_000
+LIMITS = RunnableConfig(recursion_limit=10_000, max_concurrency=10_000)
+"""Our own, since a graph that is called within a node has its parent's otherwise, and None does not undo them."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class Runs:
             sandbox=await probe(settings.sandbox),
             redact=redactor_for(user.root),
             merging=asyncio.Lock(),
+            verdicts=VerdictCache(folder / "verdicts"),
         )
 
 
@@ -158,9 +162,9 @@ async def drive(runs: Runs, run: str) -> Report:
         context = await runs.context(run)
         async with checkpoints(context.folder / "checkpoints.sqlite") as saver:
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
-            config: RunnableConfig = {"configurable": {"thread_id": run}, "recursion_limit": _RECURSION}
-            for _ in range(_RECURSION):
-                if await advance(app, config, context, durability="sync"):
+            config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
+            for _ in range(_MOST_DRIVES):
+                if await advance(app, config, context):
                     break
                 if questions := context.ledger.open_questions():
                     msg = f"run {run} waits for {', '.join(q.id for q in questions)}: answer with decide, then resume"
@@ -181,8 +185,8 @@ async def plan_only(runs: Runs, objective: Objective) -> Compiled:
         return await decompose(context, objective, await analyse(context, objective, facts), facts)
 
 
-async def advance(app: Any, config: RunnableConfig, context: RunContext, **options: object) -> bool:
-    """One invocation of the outer graph from where it stands; whether the run has ended."""
+async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool:
+    """One invocation of the outer graph from where it stands, under a checkpointer; whether the run has ended."""
     snapshot = await app.aget_state(config)
     state = RunState.model_validate(snapshot.values) if snapshot.values else None
     if snapshot.values:
@@ -195,7 +199,7 @@ async def advance(app: Any, config: RunnableConfig, context: RunContext, **optio
         conductor.open(state.plan, results, context_items(state.analysis, state.facts))
     begin = None if state is not None else _beginning(context)
     context.ledger.record(_started(context) if begin else RunResumed(process=os.getpid()))
-    ended = await app.ainvoke(begin, config, context=Means(context, conductor), **options)
+    ended = await app.ainvoke(begin, config, context=Means(context, conductor), durability="sync")
     return bool(ended.get("ended"))
 
 

@@ -36,6 +36,8 @@ class RunContext:
     redact: Redactor
     merging: asyncio.Lock
     """Held by whoever merges: one delivery at a time."""
+    verdicts: VerdictCache
+    """Verdicts on trees already looked at."""
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
         """The specialist's own model if it names one, else the run's; None asks for the coordinator's."""
@@ -46,11 +48,6 @@ class RunContext:
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""
         return Transcript(self.folder / "transcripts" / f"{name}.jsonl", self.redact)
-
-    @property
-    def verdicts(self) -> VerdictCache:
-        """Verdicts on trees already looked at."""
-        return VerdictCache(self.folder / "verdicts")
 
     async def environment(self, tree: Path) -> Environment:
         """The environment that the tree's own manifests ask for."""

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes.gates.catalogue import checks_of
 from backend_coordinator.nodes.gates.evidence import digest, unknown, version_of
 from backend_coordinator.nodes.gates.registry import ITEMS, Check, Item, Stage
-from backend_coordinator.nodes.gates.shared import sharing
+from backend_coordinator.nodes.gates.shared import Memory, sharing
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -24,9 +24,13 @@ _WEIGHT = (Outcome.NOT_APPLICABLE, Outcome.PASS, Outcome.UNKNOWN, Outcome.FAIL)
 
 @dataclass(frozen=True)
 class VerdictCache:
-    """Verdicts kept as JSON files in `folder`; safe to share between processes, safe to delete."""
+    """Verdicts kept as JSON files in `folder`; safe to share between processes, safe to delete.
+
+    `memory` keeps what checks measured on the newest trees, for this process only.
+    """
 
     folder: Path
+    memory: Memory = field(default_factory=dict)
 
     def get(self, key: str) -> Verdict | None:
         """The verdict kept under `key`, or None; a damaged file counts as absent."""
@@ -67,7 +71,7 @@ async def inspect(
         async with slots:
             return await subject.answer(check)
 
-    async with sharing():
+    async with sharing(cache.memory if cache else {}):
         verdicts = await asyncio.gather(*(run(check) for check in checks))
     decided = list(zip(checks, verdicts, strict=True))
     return tuple(_bound(_decide(item, decided), head) for item in ITEMS)

@@ -78,7 +78,7 @@ async def run_tests(directory: Path, environment: Environment) -> TestRun:
 
     A run that could not happen or cannot be believed comes back with `problem`, never as an error.
     """
-    return await once(("tests", directory), lambda: _run_tests(directory, environment))
+    return await once(("tests", directory, environment.digest), lambda: _run_tests(directory, environment))
 
 
 async def _run_tests(directory: Path, environment: Environment) -> TestRun:

@@ -1,4 +1,4 @@
-"""Work that several checks of one inspection need, done once."""
+"""Work that several checks of one inspection need, done once; the newest of it is kept for the next inspection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
@@ -7,32 +7,44 @@ from contextvars import ContextVar
 from typing import TypeVar, cast
 
 T = TypeVar("T")
-_TASKS: ContextVar[dict[Hashable, asyncio.Task[object]] | None] = ContextVar("shared", default=None)
+Memory = dict[Hashable, asyncio.Task[object]]
+KEPT = 8
+"""Pieces of work a memory holds between inspections; a test run's output can be large."""
+
+_TASKS: ContextVar[tuple[Memory, set[Hashable]] | None] = ContextVar("shared", default=None)
 
 
 @asynccontextmanager
-async def sharing() -> AsyncIterator[None]:
-    """Inside, `once` does each piece of work a single time; what still runs at the end is cancelled."""
-    tasks: dict[Hashable, asyncio.Task[object]] = {}
-    token = _TASKS.set(tasks)
+async def sharing(memory: Memory) -> AsyncIterator[None]:
+    """Inside, `once` does each piece of work a single time; what this block began and did not end is cancelled."""
+    begun: set[Hashable] = set()
+    token = _TASKS.set((memory, begun))
     try:
         yield
     finally:
         _TASKS.reset(token)
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for key in begun:
+            if key in memory and not _succeeded(memory[key]):
+                memory.pop(key).cancel()
+        for key in [key for key, task in memory.items() if task.done()][:-KEPT]:
+            del memory[key]
 
 
 async def once(key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
     """The result of `work`, shared by all callers with this key; outside `sharing` it simply runs."""
-    tasks = _TASKS.get()
-    if tasks is None:
+    shared = _TASKS.get()
+    if shared is None:
         return await work()
-    if key not in tasks:
-        tasks[key] = asyncio.ensure_future(_run(work))
-    return cast(T, await asyncio.shield(tasks[key]))
+    memory, begun = shared
+    if key not in memory:
+        memory[key] = asyncio.ensure_future(_run(work))
+        begun.add(key)
+    return cast(T, await asyncio.shield(memory[key]))
 
 
 async def _run(work: Callable[[], Awaitable[T]]) -> object:
     return await work()
+
+
+def _succeeded(task: asyncio.Task[object]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

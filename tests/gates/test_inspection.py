@@ -1,5 +1,6 @@
 """Forty verdicts on one tree."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from backend_coordinator.nodes.gates.evidence import passes
 from backend_coordinator.nodes.gates.inspection import VerdictCache, inspect
 from backend_coordinator.nodes.gates.policy import accepted
 from backend_coordinator.nodes.gates.registry import ITEMS, Check, check
+from backend_coordinator.nodes.gates.shared import KEPT, Memory, once, sharing
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 from tests.gates.trees import FIXTURES, MakeTree, changes, inside, read
@@ -133,3 +135,45 @@ async def test_an_unknown_verdict_is_asked_again(
 def test_a_check_of_no_item_is_refused() -> None:
     with pytest.raises(ValueError, match="no item 'Z9'"):
         check("Z9")
+
+
+async def test_work_is_shared_by_inspections_with_one_memory_and_a_failure_is_not_kept() -> None:
+    done: list[str] = []
+
+    async def work(name: str) -> str:
+        done.append(name)
+        if name == "broken":
+            raise ValueError(name)
+        return name
+
+    memory: Memory = {}
+    for _ in range(2):
+        async with sharing(memory):
+            assert await once("a", lambda: work("a")) == "a"
+            with pytest.raises(ValueError, match="broken"):
+                await once("b", lambda: work("broken"))
+    assert done == ["a", "broken", "broken"]
+    async with sharing(memory):
+        for number in range(KEPT + 5):
+            await once(number, lambda: work("more"))
+    assert list(memory) == list(range(5, KEPT + 5))
+
+
+async def test_one_inspection_that_ends_leaves_the_work_of_another_alone() -> None:
+    memory: Memory = {}
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        begun.set()
+        await over.wait()
+        return "done"
+
+    async def other() -> str:
+        async with sharing(memory):
+            return await once("slow", slow)
+
+    first = asyncio.ensure_future(other())
+    async with sharing(memory):
+        await begun.wait()
+    over.set()
+    assert await first == "done"

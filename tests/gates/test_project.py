@@ -187,7 +187,7 @@ async def test_a_clean_project_is_ok(tree: MakeTree, environment: Environment) -
 
 async def test_one_inspection_runs_the_tests_once(tree: MakeTree, environment: Environment, tmp_path: Path) -> None:
     head = tree({"calc.py": GOOD, "test_calc.py": TEST})
-    async with sharing():
+    async with sharing({}):
         first = await run_tests(head.path, inside(environment, head))
         second = await run_tests(head.path, inside(environment, head))
     assert first is second
