@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from backend_coordinator.domain.context import Assignment, ContextItem, ContextKind, ContextManifest, Message
+from backend_coordinator.domain.events import Noticed
 from backend_coordinator.domain.objective import Analysis, RepositoryFacts
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.report import TaskResult
@@ -18,6 +20,16 @@ async def fresh_tree(context: RunContext, task: Task) -> str:
     head = await asyncio.to_thread(context.repository.head)
     await asyncio.to_thread(context.repository.checkout, head, task.id)
     return head
+
+
+async def kept_tree(context: RunContext, task: Task, base: str, attempt: int) -> Path:
+    """The task's checkout; where somebody emptied the cache the attempt begins again from its base."""
+    tree = context.repository.trees / task.id
+    if not tree.is_dir():
+        context.ledger.record(Noticed(text=f"{task.id}: its checkout is gone, attempt {attempt} begins again"))
+        await asyncio.to_thread(context.repository.checkout, base, task.id)
+        context.transcript(f"{task.id}-{attempt}").set_aside()
+    return tree
 
 
 def assign(

@@ -57,6 +57,11 @@ class Transcript:
         finally:
             os.close(descriptor)
 
+    def set_aside(self) -> None:
+        """Begins anew; what was written so far stays beside it as `.lost`."""
+        if self.path.exists():
+            self.path.rename(self.path.with_suffix(".lost"))
+
     def read(self) -> Past:
         """All complete lines; a last line cut off by a crash is dropped, on disk too."""
         if not self.path.exists():

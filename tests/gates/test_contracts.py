@@ -132,3 +132,20 @@ async def test_documents_without_an_api_need_no_contract(tree: MakeTree, bare: E
     for check in (contract_is_valid_and_complete, contract_equals_routes, list_endpoints_are_paginated):
         found = await check.run(None, head, changes(None, head), inside(bare, head))
         assert found.verdict is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("files", "verdict"),
+    [
+        ({"app.py": "print(1)\n"}, Outcome.NOT_APPLICABLE),
+        ({"app.py": "from flask import Flask\n"}, Outcome.UNKNOWN),
+        ({"server.js": "const express = require('express')\n"}, Outcome.UNKNOWN),
+        ({"docs.txt": "we may use flask\n"}, Outcome.NOT_APPLICABLE),
+    ],
+)
+async def test_without_a_contract_only_code_that_serves_something_leaves_a_question(
+    tree: MakeTree, environment: Environment, files: dict[str, str], verdict: Outcome
+) -> None:
+    head = tree(files)
+    found = await contract_is_valid_and_complete.run(None, head, changes(None, head), inside(environment, head))
+    assert found.verdict is verdict

@@ -1,5 +1,6 @@
 """Checks of documentation."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
@@ -18,6 +19,14 @@ from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
+_SERVES = re.compile(
+    r"\b(?:fastapi|flask|django|starlette|aiohttp|tornado|falcon|sanic|bottle|litestar|grpc|http\.server|wsgiref"
+    r"|express|fastify|koa|hapi|nestjs|apollo|graphql|springframework|jaxrs|jakarta\.ws|net/http|gin-gonic|rails"
+    r"|sinatra|laravel|symfony|actix|axum|rocket|ktor|aspnetcore)\b",
+    re.IGNORECASE,
+)
+"""Names that show up wherever something is served over HTTP."""
+
 
 @check("O1")
 async def contract_is_valid_and_complete(
@@ -31,7 +40,7 @@ async def contract_is_valid_and_complete(
     documents = contracts(head)
     app = await application_of(head, environment)
     if not documents:
-        return _without_contract(head, app)
+        return _without_contract(head, changed, app)
     try:
         findings = list(_invalid(documents))
         known = list(_invalid(contracts(base))) if base and findings else []
@@ -80,7 +89,7 @@ async def contract_equals_routes(
     return passes("O1", "contract and routes agree", *app.evidence)
 
 
-def _without_contract(head: Tree, app: Application) -> Verdict:
+def _without_contract(head: Tree, changed: frozenset[str], app: Application) -> Verdict:
     if app.problem:
         return unknown("O1", app.problem)
     if app.document and app.served:
@@ -88,9 +97,11 @@ def _without_contract(head: Tree, app: Application) -> Verdict:
     if app.document:
         finding = Finding(path=app.path, message="the application has routes, no contract and no OpenAPI document")
         return fails("O1", [finding], "add openapi.yaml or serve openapi.json", *app.evidence)
-    if any(is_code(head, path) and not is_test(path) for path in head.files):
+    if not any(is_code(head, path) and not is_test(path) for path in changed & frozenset(head.files)):
+        return not_applicable("O1", "there is no contract, and no code changed")
+    if any(_SERVES.search(head.read(path) or "") for path in head.files if is_code(head, path)):
         return unknown("O1", "no contract and no FastAPI application were found: look at whether there is an API")
-    return not_applicable("O1", "there is no API")
+    return not_applicable("O1", "no file uses a web framework")
 
 
 def _invalid(documents: Sequence[Document]) -> Iterator[Finding]:

@@ -5,16 +5,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 
 from backend_coordinator.nodes.models.offline.planning import analysis_of, draft_of
 from backend_coordinator.nodes.models.offline.service import ServiceSpec, deliver, notes, understand, why_not
+from backend_coordinator.nodes.models.rules import RuleModel
 
 _SECTION = re.compile(r"^OBJECTIVE:\n(.*?)\n\n(?=[A-Z])", re.DOTALL | re.MULTILINE)
 _STEPS = {
@@ -29,7 +25,7 @@ _TEXT = (".py", ".toml", ".md", ".yaml", ".yml", ".sql", ".txt", ".cfg", ".ini",
 Calls = list[tuple[str, dict[str, object]]]
 
 
-class OfflineModel(BaseChatModel):
+class OfflineModel(RuleModel):
     """Plans by rules and writes small FastAPI services for objectives it understands.
 
     It says what it cannot do, gives no advice and never judges. Equal conversations give equal answers.
@@ -39,30 +35,13 @@ class OfflineModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "offline"
 
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with these tools; only the dictionary form is taken."""
-        return self.bind(tools=tools, **kwargs)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        names = [tool["function"]["name"] for tool in kwargs.get("tools", ())]
-        calls = _work(messages) if "submit" in names else _answer(names, messages)
+    def reply(self, messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        """The next step of the conversation, by the tools at hand."""
+        calls = _work(messages) if "submit" in tools else _answer(tools, messages)
         turn = sum(isinstance(message, AIMessage) for message in messages)
         made = [tool_call(name=name, args=args, id=f"call-{turn}-{n}") for n, (name, args) in enumerate(calls)]
         text = "" if made else "I am the offline model: I work only through this product's tools."
-        message = AIMessage(text, tool_calls=made, response_metadata={"finish_reason": "stop"})
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        return AIMessage(text, tool_calls=made, response_metadata={"finish_reason": "stop"})
 
 
 def _answer(names: Sequence[str], messages: Sequence[BaseMessage]) -> Calls:
