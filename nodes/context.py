@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.nodes.gates.inspection import VerdictCache
+from backend_coordinator.nodes.gates.project import MEASURING
 from backend_coordinator.nodes.journal import Transcript
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import resolve_model
@@ -52,4 +53,4 @@ class RunContext:
     async def environment(self, tree: Path) -> Environment:
         """The environment that the tree's own manifests ask for."""
         services = tuple(sorted(self.settings.services.items()))
-        return await build(tree, cache=self.cache, sandbox=self.sandbox, services=services)
+        return await build(tree, cache=self.cache, sandbox=self.sandbox, services=services, tools=MEASURING)

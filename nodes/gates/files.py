@@ -1,5 +1,6 @@
 """Which files are code, tests and documentation."""
 
+import re
 from pathlib import PurePosixPath
 
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -12,6 +13,23 @@ _CODE = frozenset({
     ".dart", ".r",
 })  # fmt: skip
 _NOT_MEASURED = frozenset({"setup.py", "noxfile.py", "docs/conf.py"})
+
+_SERVES = re.compile(
+    r"""(?mx)
+    ^\s*(?:from|import)\s+(?:fastapi|flask|django|starlette|aiohttp|tornado|falcon|sanic|bottle|litestar|grpc
+        |http\.server|wsgiref|(?:static\s+)?(?:org\.springframework\.web|javax\.ws|jakarta\.ws))\b
+    | (?:require\(\s*|\bfrom\s+|^\s*import\s+)['"]
+      (?:express|fastify|koa|@hapi|@nestjs|apollo-server|graphql|node:http|http)\b
+    | "(?:net/http|github\.com/gin-gonic/gin)"
+    """
+)
+"""Imports by which a program serves something over HTTP."""
+
+
+def serves(tree: Tree) -> bool:
+    """Whether the tree's code, tests and documentation apart, uses something that serves HTTP."""
+    paths = (path for path in tree.files if is_code(tree, path) and not is_test(path))
+    return any(_SERVES.search(tree.read(path) or "") for path in paths if not path.startswith("docs/"))
 
 
 def is_code(tree: Tree, path: str) -> bool:

@@ -25,6 +25,8 @@ from backend_coordinator.nodes.gates.testrun import (
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 
 SUMMARY_LIMIT = 6_000
+MEASURING = ("coverage>=7",)
+"""What a project's environment gets for our measurements besides its own requirements."""
 
 # Ours, so that a project cannot shrink what is measured; `pragma: no cover` has no force here.
 _COVERAGE = """\

@@ -169,12 +169,13 @@ async def build(
 ) -> Environment:
     """The environment of `tree`: its units' declared dependencies, each set installed once below `cache`.
 
-    `tools` are requirement lines that every unit gets besides its own. What cannot be built becomes the
-    unit's problem, never an exception.
+    `tools` are requirement lines that every unit with a manifest gets besides its own. What cannot be built
+    becomes the unit's problem, never an exception.
     """
     tree, cache = await asyncio.to_thread(lambda: (tree.resolve(), cache.resolve()))
-    manifests = await asyncio.to_thread(find_manifests, tree) or (Manifest(""),)
+    manifests = await asyncio.to_thread(find_manifests, tree)
     units = [await _unit(manifest, tuple(tools), cache, sandbox) for manifest in manifests]
+    units = units or [await _unit(Manifest(""), (), cache, sandbox)]
     return Environment(tuple(units), sandbox, tuple(services), tree)
 
 

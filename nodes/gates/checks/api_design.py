@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import application_of
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
-from backend_coordinator.nodes.gates.files import is_code
+from backend_coordinator.nodes.gates.files import is_code, serves
 from backend_coordinator.nodes.gates.openapi import Document, Operation, contracts
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
@@ -36,7 +36,7 @@ async def list_endpoints_are_paginated(
         return unknown("A5", app.problem)
     if listings:
         return passes("A5", f"all {len({o.key for _, o in listings})} list endpoints are paginated", *app.evidence)
-    if not documents and any(is_code(head, path) for path in changed if path in head.files):
+    if not documents and serves(head) and any(is_code(head, path) for path in changed if path in head.files):
         return unknown("A5", "neither a contract nor a FastAPI application tells which endpoints return lists")
     return not_applicable("A5", "no endpoint returns a list")
 

@@ -44,7 +44,7 @@ async def style_follows_configuration(
     evidence = tuple(tool.evidence for tool in tools)
     if not tools:
         return unknown("C1", "the project configures no linter: configure ruff in pyproject.toml")
-    findings = [f for tool in tools for f in tool.findings if f.path in changed]
+    findings = [f for tool in tools for f in tool.findings if f.path in changed and is_code(head, f.path)]
     if findings and base:
         before = await run_linters(base.path, environment)
         findings = list(introduced(findings, [f for tool in before for f in tool.findings]))

@@ -1,6 +1,5 @@
 """Checks of documentation."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
@@ -13,19 +12,11 @@ from backend_coordinator.nodes.gates.evidence import (
     read_evidence,
     unknown,
 )
-from backend_coordinator.nodes.gates.files import is_code, is_test
+from backend_coordinator.nodes.gates.files import is_code, is_test, serves
 from backend_coordinator.nodes.gates.openapi import Document, ForeignReference, Operation, contracts
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
-
-_SERVES = re.compile(
-    r"\b(?:fastapi|flask|django|starlette|aiohttp|tornado|falcon|sanic|bottle|litestar|grpc|http\.server|wsgiref"
-    r"|express|fastify|koa|hapi|nestjs|apollo|graphql|springframework|jaxrs|jakarta\.ws|net/http|gin-gonic|rails"
-    r"|sinatra|laravel|symfony|actix|axum|rocket|ktor|aspnetcore)\b",
-    re.IGNORECASE,
-)
-"""Names that show up wherever something is served over HTTP."""
 
 
 @check("O1")
@@ -99,7 +90,7 @@ def _without_contract(head: Tree, changed: frozenset[str], app: Application) -> 
         return fails("O1", [finding], "add openapi.yaml or serve openapi.json", *app.evidence)
     if not any(is_code(head, path) and not is_test(path) for path in changed & frozenset(head.files)):
         return not_applicable("O1", "there is no contract, and no code changed")
-    if any(_SERVES.search(head.read(path) or "") for path in head.files if is_code(head, path)):
+    if serves(head):
         return unknown("O1", "no contract and no FastAPI application were found: look at whether there is an API")
     return not_applicable("O1", "no file uses a web framework")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, application_of
 from backend_coordinator.nodes.gates.evidence import fails, not_applicable, passes, unknown
-from backend_coordinator.nodes.gates.files import is_code, is_test
+from backend_coordinator.nodes.gates.files import is_code, is_test, serves
 from backend_coordinator.nodes.gates.openapi import Operation
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
@@ -29,7 +29,7 @@ async def tests_reach_every_route(
     if app.problem:
         return unknown("T2", app.problem)
     if app.document is None:
-        if any(not is_test(path) for path in code):
+        if serves(head) and any(not is_test(path) for path in code):
             return unknown("T2", "no FastAPI application was found: look at whether the code has endpoints")
         return not_applicable("T2", "there is no application")
     if not code:
