@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of
 from backend_coordinator.graph.runs import Runs, drive, plan_only
 from backend_coordinator.nodes.ledger import Ledger
-from backend_coordinator.nodes.models.resolve import default_model
+from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.workspace.user_repository import open_workspace
 from backend_coordinator.prompts.loader import load_roster
 from backend_coordinator.settings import Settings, load_settings
@@ -47,8 +47,10 @@ class Coordinator:
         init: bool = False,
         base: str | None = None,
     ) -> None:
+        chosen = model or default_model()
+        resolve_model(chosen)
         root = open_workspace(Path(workspace), init=init, base=base).root
-        self.runs = Runs(root, model or default_model(), settings or load_settings(root))
+        self.runs = Runs(root, chosen, settings or load_settings(root))
         self._base = base
 
     def plan(self, objective: str) -> Plan:
@@ -118,11 +120,12 @@ class Run:
         self._runs = runs
         self._ledger = runs.ledger(run)
         self._left_open: frozenset[str] = frozenset()
+        self._begun: Future[None] = Future()
         self._future = _in_thread(self._drive())
 
     def events(self) -> "Events":
         """What happens, from the beginning, until the run has ended or only waits for answers."""
-        return Events(self._ledger, self._going())
+        return Events(self._ledger, self._going(), self._begun)
 
     @property
     def questions(self) -> tuple[OpenQuestion, ...]:
@@ -144,7 +147,7 @@ class Run:
 
     async def _drive(self) -> Report:
         try:
-            return await drive(self._runs, self.id)
+            return await drive(self._runs, self.id, self._begun)
         finally:
             self._left_open = self._open()
 
@@ -152,6 +155,7 @@ class Run:
         """The present drive; a new one where the last ended waiting and something was answered since."""
         over = self._future.done() and isinstance(self._future.exception(), Waiting)
         if over and (not self._open() or self._open() != self._left_open):
+            self._begun = Future()
             self._future = _in_thread(self._drive())
         return self._future
 
@@ -168,8 +172,13 @@ class Events:
 
     ledger: Ledger
     future: "Future[Report]"
+    begun: "Future[None]"
 
     def __iter__(self) -> Iterator[Event]:
+        either: tuple[Future[Any], ...] = (self.begun, self.future)
+        wait(either, return_when=FIRST_COMPLETED)
+        if not self.begun.done():
+            return  # refused: the events there are belong to others, `result` says why
         seen = 0
         while True:
             over = self.future.done()

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,9 +154,10 @@ class Runs:
         )
 
 
-async def drive(runs: Runs, run: str) -> Report:
+async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Report:
     """Starts a run, or goes on with it from where it stopped, to its end; an ended one is only reported.
 
+    `begun` is given its result as soon as nothing can refuse the run any more.
     Raises Waiting when only people can bring it further, RunLocked when another process drives it.
     """
     with driving(runs.place(run)):
@@ -163,6 +165,9 @@ async def drive(runs: Runs, run: str) -> Report:
         async with checkpoints(context.folder / "checkpoints.sqlite") as saver:
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
             config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
+            await standing(app, config, context)
+            if begun is not None:
+                begun.set_result(None)
             for _ in range(_MOST_DRIVES):
                 if await advance(app, config, context):
                     break
@@ -181,26 +186,41 @@ async def plan_only(runs: Runs, objective: Objective) -> Compiled:
     with tempfile.TemporaryDirectory() as home:
         apart = replace(runs, home=Path(home))
         context = await apart.context(apart.create(objective))
-        facts = repository_facts(context.repository.tree(context.repository.user.base_commit), context.roster)
-        return await decompose(context, objective, await analyse(context, objective, facts), facts)
+        try:
+            facts = repository_facts(context.repository.tree(context.repository.user.base_commit), context.roster)
+            return await decompose(context, objective, await analyse(context, objective, facts), facts)
+        finally:
+            shutil.rmtree(context.repository.trees, ignore_errors=True)
 
 
 async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool:
     """One invocation of the outer graph from where it stands, under a checkpointer; whether the run has ended."""
-    snapshot = await app.aget_state(config)
-    state = RunState.model_validate(snapshot.values) if snapshot.values else None
-    if snapshot.values:
-        check_version(snapshot.values.get("version"), context.run)
+    state, tasks = await standing(app, config, context)
     if state is not None and state.ended:
         return True
     conductor = Conductor(context.settings.slots)
     if state is not None and state.plan is not None:
-        results = {**state.results, **_finished_siblings(snapshot.tasks)}
+        results = {**state.results, **_finished_siblings(tasks)}
         conductor.open(state.plan, results, context_items(state.analysis, state.facts))
     begin = None if state is not None else _beginning(context)
     context.ledger.record(_started(context) if begin else RunResumed(process=os.getpid()))
     ended = await app.ainvoke(begin, config, context=Means(context, conductor), durability="sync")
     return bool(ended.get("ended"))
+
+
+async def standing(app: Any, config: RunnableConfig, context: RunContext) -> tuple[RunState | None, Sequence[Any]]:
+    """The state of a run and the tasks of its open superstep; None when it has not begun.
+
+    Raises NewerDatabase for a state of a newer version, ConfigurationError for one that was lost.
+    """
+    snapshot = await app.aget_state(config)
+    if snapshot.values:
+        check_version(snapshot.values.get("version"), context.run)
+        return RunState.model_validate(snapshot.values), snapshot.tasks
+    if any(not isinstance(event, RunStarted) for _, event in context.ledger.events()):
+        msg = f"the checkpoints of run {context.run} were lost or emptied: start a new run"
+        raise ConfigurationError(msg)
+    return None, ()
 
 
 def _beginning(context: RunContext) -> RunUpdate:

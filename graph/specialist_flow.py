@@ -13,7 +13,7 @@ from backend_coordinator.graph.answers import Means, answer_to
 from backend_coordinator.graph.routing import RUNGS, after_inspection, after_work, climb
 from backend_coordinator.graph.state import TaskState, TaskUpdate
 from backend_coordinator.nodes import levels
-from backend_coordinator.nodes.brief import assign, fresh_tree, items_from
+from backend_coordinator.nodes.brief import assign, fresh_tree, items_from, kept_tree
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import digest, inspect_delivery
 from backend_coordinator.nodes.merge import merge_delivery
@@ -48,7 +48,8 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     run = runtime.context.run
     assert state.assignment is not None
     specialist = run.roster.get(state.specialist)
-    bench = Bench(run.repository.trees / state.task.id, state.task, specialist, run, state.attempt)
+    tree = await kept_tree(run, state.task, state.base, state.attempt)
+    bench = Bench(tree, state.task, specialist, run, state.attempt)
     worked = await work_on(state.assignment, bench, specialist.prompt)
     if worked.question is not None:
         return {"question": worked.question}

@@ -163,14 +163,9 @@ def _demand(objective: str) -> None:
 
 
 def _plan_from(path: Path) -> Plan:
-    """The plan in a file, compiled against the packaged roster. Raises InvalidPlan and ConfigurationError."""
-    from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
-    from backend_coordinator.prompts.loader import load_roster
-
+    """The plan in a file; the run checks it against its roster. Raises ConfigurationError."""
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
-        draft = PlanDraft.model_validate({"tasks": tasks})
+        return Plan.model_validate({"tasks": json.loads(path.read_text(encoding="utf-8"))["tasks"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{path} is not a plan: {' '.join(str(error).split())[:300]}; `plan OBJECTIVE --json` writes one"
         raise ConfigurationError(msg) from error
-    return compile_plan(draft, load_roster()).plan

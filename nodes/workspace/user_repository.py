@@ -91,10 +91,7 @@ def _read(path: Path, init: bool, base: str | None) -> UserRepository:
         _refuse(f"{root} has no commit {base}: name one that git log shows")
     _writable(root)
     _writable(common)
-    exclude(root)
-    start = start or _first_commit(root)
-    (root / FOLDER).mkdir(exist_ok=True)
-    return UserRepository(root, common, start, branch, _identity(root))
+    return UserRepository(root, common, start or _first_commit(root), branch, _identity(root))
 
 
 def _make(path: Path, init: bool) -> None:
@@ -116,6 +113,7 @@ def _initialise(path: Path) -> None:
 
 
 def _first_commit(root: Path) -> str:
+    exclude(root)
     commands = (("add", "--all"), ("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "First commit"))
     for command in commands:
         done = run_git(*command, cwd=root, env=_identity(root).variables)

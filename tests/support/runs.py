@@ -1,13 +1,18 @@
 """Driving runs in tests and looking at what they left behind."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import pytest
 
 from backend_coordinator import Coordinator, Settings
+from backend_coordinator.cli import main
 from backend_coordinator.domain.events import Event
 from backend_coordinator.domain.report import Report, TaskResult
 from backend_coordinator.graph.coordinator import Run
@@ -65,6 +70,25 @@ def python(*args: str, env: Mapping[str, str] | None = None) -> subprocess.Compl
     """A Python process that finds this package."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     return subprocess.run([sys.executable, *args], env=variables, capture_output=True, text=True, cwd="/", check=False)
+
+
+class Said(NamedTuple):
+    """What a command printed, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def cli_here(*args: str) -> Said:
+    """The command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["backend-coordinator", *args])
+        with pytest.raises(SystemExit) as ending:
+            main()
+    assert isinstance(ending.value.code, int)
+    return Said(ending.value.code, out.getvalue(), err.getvalue())
 
 
 def cli(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

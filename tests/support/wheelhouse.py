@@ -8,7 +8,8 @@ from pathlib import Path
 def add_installed(name: str, folder: Path) -> Path:
     """Packs an installed distribution into a wheel below `folder`, leaving out its scripts and bytecode."""
     found = distribution(name)
-    tags = [line.partition(": ")[2] for line in (found.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")]
+    lines = (found.read_text("WHEEL") or "").splitlines()
+    tags = [line.removeprefix("Tag: ") for line in lines if line.startswith("Tag: ")]
     python, abi, _ = tags[0].split("-")
     platforms = ".".join(tag.split("-")[2] for tag in tags)
     wheel = folder / f"{found.metadata['Name'].replace('-', '_')}-{found.version}-{python}-{abi}-{platforms}.whl"

@@ -31,12 +31,16 @@ def test_our_identity_is_used_when_the_user_has_none(repo: Path, settings_of_a_u
     assert open_workspace(repo).identity == Identity()
 
 
-def test_opening_changes_nothing_but_one_line_of_exclude(repo: Path, git: GitCall) -> None:
+def test_opening_changes_nothing_and_excluding_adds_one_line(repo: Path, git: GitCall) -> None:
     (repo / "app.py").write_text("dirty = True\n")
     (repo / "new.py").write_text("")
     before, status = fingerprint(repo), git(repo, "status", "--porcelain")
     open_workspace(repo)
-    open_workspace(repo)
+    assert not (repo / ".backend-coordinator").exists()
+    assert ".backend-coordinator" not in (repo / ".git/info/exclude").read_text()
+    exclude(repo)
+    exclude(repo)
+    (repo / ".backend-coordinator").mkdir()
     (repo / ".backend-coordinator" / "x").write_text("")
     assert fingerprint(repo) == before
     assert git(repo, "status", "--porcelain") == status

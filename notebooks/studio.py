@@ -1,0 +1,10 @@
+"""What `langgraph dev` serves: a coordinator of the folder `sample` as one node, messages in and out."""
+
+from langgraph.graph import START, MessagesState, StateGraph
+
+from backend_coordinator import Coordinator
+
+product = StateGraph(MessagesState)
+product.add_node("backend", Coordinator(workspace="sample", init=True).as_node())
+product.add_edge(START, "backend")
+graph = product.compile()

@@ -1,0 +1,43 @@
+"""What holds for every test: strict checkpoints, a cache of the session's own, no way out to a network."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("product", deadline=None)  # no assertion on wall time
+settings.load_profile("product")
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when LangGraph is imported, so before any fixture
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+FOREIGN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache below the session's temporary folder, and none of the developer's own model settings."""
+    cache = tmp_path_factory.mktemp("shared-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BACKEND_COORDINATOR_CACHE", str(cache))
+        for name in FOREIGN:
+            patch.delenv(name, raising=False)
+        yield cache
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """This process connects to itself only."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOCAL:  # type: ignore[index]
+            msg = f"a test tried to reach {address}"
+            raise AssertionError(msg)
+        connect(self, address)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield

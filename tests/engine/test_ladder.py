@@ -1,0 +1,214 @@
+"""Failures that climb Levels 1 to 4, in whole runs."""
+
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from backend_coordinator import Waiting
+from backend_coordinator.domain import events as e
+from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.domain.report import Report
+from backend_coordinator.domain.verdict import Outcome
+from backend_coordinator.testing import Script
+from tests.support.department import Told, department, plan, refuse, task, write_own_file
+from tests.support.runs import coordinator, finished, git, merges, of, result_of, statuses
+
+SECRET = 'aws_secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzQ7aLkP2vT"\n'
+
+
+def helpless(told: Told) -> AIMessage:
+    """Refuses until somebody gives guidance."""
+    return write_own_file(told) if "GUIDANCE from" in told.text else refuse(told)
+
+
+def answered(shop: Path, script: Script, *decisions: str, **settings: object) -> Report:
+    """A run whose every question gets the next of `decisions`."""
+    run = coordinator(shop, script, **settings).start("files")
+    for decision in decisions:
+        with pytest.raises(Waiting):
+            run.result()
+        (question,) = run.questions
+        question.answer(decision, "as I say", by="lead")  # type: ignore[arg-type]
+    return run.result()
+
+
+def test_level_2_consults_the_peer_of_the_author_s_table_and_its_answer_guides_the_next_attempt(shop: Path) -> None:
+    prompts: list[str] = []
+
+    def work(told: Told) -> AIMessage:
+        prompts.append(told.text)
+        return helpless(told)
+
+    asked: list[str] = []
+
+    def consultation(told: Told) -> dict[str, object]:
+        asked.append(told.text)
+        return {"can_help": True, "guidance": "restore it from the nightly copy"}
+
+    made = plan(task(1, specialist="database-optimizer"))
+    report, events = finished(coordinator(shop, department(made, work, consultation=consultation)).start("one file"))
+    (step,) = report.escalations
+    assert (step.level, step.asked_by, step.asked, step.action) == (2, "database-optimizer", "database-admin", "guide")
+    assert "GUIDANCE from database-admin:\nrestore it from the nightly copy" in prompts[-1]
+    assert asked[0].startswith("QUESTION from database-optimizer about backend-T001")
+    assert "this is not mine to do" in asked[0]
+    assert [event.specialist for event in of(e.TaskStarted, events)] == ["database-optimizer"] * 2
+    assert report.accepted
+
+
+def test_level_3_guides_when_no_peer_can_help(shop: Path) -> None:
+    prompts: list[str] = []
+
+    def work(told: Told) -> AIMessage:
+        prompts.append(told.text)
+        return helpless(told)
+
+    script = department(plan(task(1)), work, review=lambda told: {"action": "guide", "text": "write it plainly"})
+    report, _ = finished(coordinator(shop, script).start("one file"))
+    assert [(step.level, step.action) for step in report.escalations] == [(2, None), (3, "guide")]
+    assert "GUIDANCE from backend-coordinator:\nwrite it plainly" in prompts[-1]
+    assert report.accepted
+
+
+def test_level_3_reassigns_the_task_to_the_specialist_it_names(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        return write_own_file(told) if told.specialist == "nodejs-expert" else refuse(told)
+
+    review = {"action": "reassign", "to": "@Nodejs Expert", "text": "theirs"}
+    script = department(plan(task(1)), work, review=lambda told: review)
+    report, events = finished(coordinator(shop, script).start("one file"))
+    assert [event.specialist for event in of(e.TaskStarted, events)] == ["python-pro", "nodejs-expert"]
+    assert result_of(report, 1).specialist == "nodejs-expert"
+    assert report.escalations[-1].action == "reassign"
+    assert report.accepted
+
+
+@pytest.mark.parametrize("to", ["a-stranger", "python-pro", "librarian", None])
+def test_a_task_nobody_else_can_take_stays_with_its_author(shop: Path, to: str | None) -> None:
+    review = {"action": "reassign", "to": to, "text": "try again"}
+    script = department(plan(task(1)), helpless, review=lambda told: review)
+    report, events = finished(coordinator(shop, script).start("one file"))
+    assert result_of(report, 1).specialist == "python-pro"
+    assert [f"{to!r} cannot take the task" in note.text for note in of(e.Noticed, events)] == [True]
+    assert report.accepted
+
+
+def test_when_every_level_s_budget_is_spent_the_task_is_given_up_and_its_dependants_are_skipped(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        if told.task != "backend-T001":
+            return write_own_file(told)
+        number = told.text.count("GUIDANCE from")
+        return told.calls("submit", summary="nothing", refusal=f"still not mine, time {number}")
+
+    script = department(
+        plan(task(1), task(2, needs=[1]), task(3)),
+        work,
+        consultation=lambda told: {"can_help": True, "guidance": "try harder"},
+        review=lambda told: {"action": "guide", "text": "try again"},
+    )
+    budget = LevelBudget(peer_consultation=1, coordinator_review=1, strategic_escalation=1)
+    report = answered(shop, script, "guide", budget=budget)
+    assert [(step.level, step.action) for step in report.escalations] == [(2, "guide"), (3, "guide"), (4, "guide")]
+    assert statuses(report) == {"001": "given_up", "002": "skipped", "003": "merged"}
+    assert not report.accepted
+    assert merges(shop, report.branch) == ["backend-T003"]
+
+
+def test_an_attempt_that_delivers_the_same_again_goes_to_the_coordinator_at_once(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        guided = "GUIDANCE from backend-coordinator" in told.text
+        return write_own_file(told) if guided else told.calls("submit", summary="nothing yet")
+
+    script = department(plan(task(1)), work, review=lambda told: {"action": "guide", "text": "write the file"})
+    report, events = finished(coordinator(shop, script).start("one file"))
+    assert [failed.failure for failed in of(e.Failed, events)] == ["gate_failure", "stuck"]
+    assert [step.level for step in report.escalations] == [1, 3]
+    assert report.accepted
+
+
+def write_secret(told: Told) -> AIMessage:
+    """Keeps a secret in its file, whoever says what, each time with another text around it."""
+    if told.turn == 0:
+        said = told.text.count("GUIDANCE from")
+        return told.calls("write", path="f1.txt", content=f"# attempt {said}\n{SECRET}")
+    return told.calls("submit", summary="one file")
+
+
+def test_a_waived_gate_is_shown_as_waived_and_never_as_passed(shop: Path) -> None:
+    script = department(plan(task(1)), write_secret)
+    report = answered(shop, script, "waive", required=("C2",))
+    assert [(step.level, step.action) for step in report.escalations][-1] == (4, "waive")
+    assert statuses(report) == {"001": "merged"}
+    assert result_of(report, 1).waived == ("C2",)
+    (verdict,) = [verdict for verdict in report.verdicts if verdict.id == "C2"]
+    assert verdict.verdict is Outcome.WAIVED
+    assert report.accepted
+    assert "1 waived: C2" in report.summary
+    told = (shop / ".backend-coordinator" / "runs" / report.run / "report.md").read_text()
+    assert "- waived by a person: C2" in told
+    assert "| waived |" in next(line for line in told.splitlines() if line.startswith("| C2 "))
+    assert "lead: as I say" in told
+
+
+def test_a_question_about_no_gate_cannot_be_waived(shop: Path) -> None:
+    run = coordinator(shop, department(plan(task(1)), refuse)).start("one file")
+    with pytest.raises(Waiting):
+        run.result()
+    assert run.questions[0].choices == ("guide", "abandon", "abort")
+
+
+def test_an_abandoned_task_ends_and_unrelated_work_is_kept(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        return refuse(told) if told.task == "backend-T001" else write_own_file(told)
+
+    report = answered(shop, department(plan(task(1), task(2, needs=[1]), task(3)), work), "abandon")
+    assert statuses(report) == {"001": "abandoned", "002": "skipped", "003": "merged"}
+    assert not report.accepted
+    assert git(shop, "show", f"{report.branch}:f3.txt") == "hello 3"
+
+
+def test_aborting_ends_the_run_without_starting_anything_else(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        return refuse(told) if told.task in ("backend-T001", "backend-T002") else write_own_file(told)
+
+    made = plan(task(1), task(2), task(3, needs=[1]))
+    run = coordinator(shop, department(made, work)).start("three files")
+    with pytest.raises(Waiting):
+        run.result()
+    first, second = sorted(run.questions, key=lambda question: str(question.question.task))
+    first.answer("abort", by="lead")
+    report = run.result()
+    assert report.summary == "not accepted: aborted by the answer to a question"
+    assert "merged" not in statuses(report).values()
+    assert second.question.task == "backend-T002"
+    assert sorted(event.task for event in of(e.TaskStarted, run.events())) == ["backend-T001", "backend-T002"]
+
+
+def test_a_tool_call_no_rule_allows_waits_for_a_person_and_then_goes_on(shop: Path) -> None:
+    from backend_coordinator.settings import Approval
+
+    def work(told: Told) -> AIMessage:
+        if told.turn == 0:
+            return told.calls("bash", command="echo hello > f1.txt")
+        return told.calls("submit", summary="echoed")
+
+    run = coordinator(shop, department(plan(task(1)), work), approval=Approval(tools="ask")).start("one file")
+    with pytest.raises(Waiting):
+        run.result()
+    (question,) = run.questions
+    assert "echo hello > f1.txt" in question.text
+    assert question.choices == ("approve", "reject")
+    question.answer("approve", by="lead")
+    report = run.result()
+    assert report.accepted
+    assert git(shop, "show", f"{report.branch}:f1.txt") == "hello"
+
+
+def test_a_rejected_plan_ends_the_run_before_any_work(shop: Path) -> None:
+    from backend_coordinator.settings import Approval
+
+    script = department(plan(task(1)))
+    report = answered(shop, script, "reject", approval=Approval(plan="ask"))
+    assert report.summary == "not accepted: the plan was rejected by lead: as I say"
+    assert report.tasks == ()

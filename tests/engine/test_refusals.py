@@ -1,0 +1,198 @@
+"""What cannot start says so in one line that names the way out, and leaves everything as it was."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from backend_coordinator import Coordinator, Waiting
+from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.errors import ModelUnavailable
+from backend_coordinator.graph.build import sentence
+from backend_coordinator.graph.persistence import checkpoints, driving
+from backend_coordinator.graph.runs import Runs
+from backend_coordinator.prompts.loader import load_roster
+from tests.support.department import Told, department, plan, refuse, task
+from tests.support.runs import Said, cli, cli_here, coordinator, git
+
+STRANGER = {"tasks": [task(1).model_dump(mode="json") | {"specialist": "a-stranger"}]}
+CYCLE = {"tasks": [task(1, needs=[2]).model_dump(mode="json"), task(2, needs=[1]).model_dump(mode="json")]}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the two that a look into a run may touch."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    kept = [path for path in files if path.name != "lock" and not path.name.startswith("checkpoints.sqlite")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+
+
+def refused(folder: Path, *args: str, by: Callable[..., Said] = cli_here) -> str:
+    """The one line a command is refused with; the folder stays as it was."""
+    before = contents(folder)
+    done = by(*args, "--workspace", str(folder))
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert contents(folder) == before
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def run_of(folder: Path, *args: str) -> str:
+    return refused(folder, "run", "two files", "--model", "offline", *args)
+
+
+@pytest.fixture
+def waiting(shop: Path) -> str:
+    """A run that waits for an answer."""
+
+    def work(told: Told) -> AIMessage:
+        return refuse(told)
+
+    run = coordinator(shop, department(plan(task(1)), work)).start("one file")
+    with pytest.raises(Waiting):
+        run.result()
+    return run.id
+
+
+def test_a_run_driven_elsewhere_is_not_driven_twice(shop: Path, waiting: str) -> None:
+    with driving(Runs(shop).place(waiting)):
+        line = refused(shop, "resume", waiting, "--model", "offline", by=cli)
+    assert f"run {waiting} is driven by process {os.getpid()}: wait for it" in line
+
+
+def test_an_unknown_run_is_answered_with_those_there_are(shop: Path, waiting: str) -> None:
+    for command in (["resume"], ["show"], ["report"]):
+        assert f"no run 'r-1' in {shop}; there are: {waiting}" in refused(shop, *command, "r-1")
+
+
+def test_an_unknown_question_is_answered_with_the_open_ones(shop: Path, waiting: str) -> None:
+    (question,) = Runs(shop).ledger(waiting).open_questions()
+    assert f"no question q-1; open: {question.id}" in refused(shop, "decide", waiting, "q-1", "guide")
+
+
+@pytest.mark.parametrize("model", ["gpt", "openai:", "elsewhere:model", "openai:model"])
+def test_a_model_that_cannot_be_used_is_refused_before_the_folder_is_touched(tmp_path: Path, model: str) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    line = refused(folder, "run", "two files", "--init", "--model", model)
+    assert "offline" in line
+
+
+def test_the_api_refuses_an_unknown_model_before_the_folder_is_touched(shop: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="use openai:<name>, offline"):
+        Coordinator("gpt", shop)
+    assert not (shop / ".backend-coordinator").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_empty_objective_is_refused(shop: Path, command: str) -> None:
+    assert "the objective is empty: say what should be built" in refused(shop, command, " \n")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (json.dumps(CYCLE), "the tasks form a cycle: backend-T00"),
+        (json.dumps(STRANGER), "no specialist is called 'a-stranger'"),
+        ("not json", "is not a plan: Expecting value"),
+        ("[]", "is not a plan: "),
+        ('{"tasks": []}', "is not a plan: "),
+    ],
+)
+def test_a_plan_file_that_cannot_be_followed_is_refused(shop: Path, text: str, why: str) -> None:
+    file = shop.parent / "plan.json"
+    file.write_text(text)
+    assert why in run_of(shop, "--plan", str(file))
+
+
+def test_a_plan_file_that_is_missing_is_refused(shop: Path) -> None:
+    assert "plan.json is not a plan" in run_of(shop, "--plan", str(shop.parent / "plan.json"))
+
+
+def test_a_run_of_a_newer_version_is_left_alone(shop: Path, waiting: str) -> None:
+    with sqlite3.connect(Runs(shop).place(waiting) / "run.sqlite") as db:
+        db.execute("pragma user_version = 99")
+    db.close()
+    line = refused(shop, "resume", waiting, "--model", "offline")
+    assert "has version 99, this program knows 1: upgrade backend-coordinator" in line
+
+
+async def test_a_state_of_a_newer_version_is_left_alone(shop: Path, waiting: str) -> None:
+    async with checkpoints(Runs(shop).place(waiting) / "checkpoints.sqlite") as saver:
+        app = sentence(load_roster(), LevelBudget()).compile(checkpointer=saver)
+        config = {"configurable": {"thread_id": waiting}}
+        await app.aupdate_state(config, {"version": 99}, as_node="analyse")
+    line = await asyncio.to_thread(refused, shop, "resume", waiting, "--model", "offline")
+    assert f"run {waiting} has state version 99, this program knows 1: upgrade backend-coordinator" in line
+
+
+@pytest.mark.parametrize("name", ["run.sqlite", "checkpoints.sqlite"])
+def test_a_run_whose_database_was_emptied_is_not_begun_again(shop: Path, waiting: str, name: str) -> None:
+    place = Runs(shop).place(waiting)
+    for suffix in ("-wal", "-shm"):
+        (place / f"{name}{suffix}").unlink(missing_ok=True)
+    (place / name).write_bytes(b"")
+    assert "start a new run" in refused(shop, "resume", waiting, "--model", "offline")
+
+
+def test_a_damaged_database_is_named(shop: Path, waiting: str) -> None:
+    (Runs(shop).place(waiting) / "run.sqlite").write_bytes(b"no database at all, but long enough to be one" * 9)
+    line = refused(shop, "resume", waiting, "--model", "offline")
+    assert "run.sqlite is damaged" in line
+    assert "start a new run" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(shop: Path) -> None:
+    shop.chmod(0o555)
+    try:
+        assert f"{shop} cannot be written" in run_of(shop)
+    finally:
+        shop.chmod(0o755)
+
+
+def test_a_detached_head_needs_a_base(shop: Path) -> None:
+    head = git(shop, "rev-parse", "HEAD")
+    (shop / ".git" / "HEAD").write_text(f"{head}\n")
+    try:
+        assert "is detached: pass --base REV" in run_of(shop)
+    finally:
+        (shop / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+
+
+def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    assert "has no commit yet: commit something, or pass --init" in run_of(folder)
+
+
+def test_a_folder_that_is_no_repository_is_offered_init(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    assert "is not a git repository: pass --init to make it one" in run_of(folder)
+
+
+def test_a_git_that_is_too_old_is_refused(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho git version 2.30.1\n")
+    fake.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+        line = run_of(shop)
+    assert "git 2.30.1 is too old: install git 2.34 or newer" in line
+
+
+def test_a_configuration_that_is_wrong_is_named_by_file_and_field(shop: Path) -> None:
+    (shop / "backend-coordinator.toml").write_text("slots = 0\n")
+    try:
+        assert "backend-coordinator.toml: slots: " in run_of(shop)
+    finally:
+        (shop / "backend-coordinator.toml").unlink()
