@@ -20,9 +20,7 @@ def docstrings(tree: ast.AST) -> set[int]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     )
     firsts = [owner.body[0] for owner in owners if owner.body]
-    found = [
-        first for first in firsts if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    ]
+    found = [first for first in firsts if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)]
     return {id(first) for first in found} | {id(first.value) for first in found}
 
 
@@ -77,9 +75,7 @@ def mutant(source: str, number: int) -> tuple[str, str]:
     place, new = list(places(tree))[number]
     before = f"line {place.lineno}: {ast.unparse(place)}"
     changed = Replacement(place, new).visit(tree)
-    return ast.unparse(
-        ast.fix_missing_locations(changed)
-    ), f"{before} -> {ast.unparse(new) if new else 'pass'}"
+    return ast.unparse(ast.fix_missing_locations(changed)), f"{before} -> {ast.unparse(new) if new else 'pass'}"
 
 
 def sample(files: dict[str, str], count: int, seed: int) -> list[tuple[str, str, str]]:

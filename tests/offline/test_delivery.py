@@ -83,9 +83,7 @@ def test_a_relation_to_a_resource_nobody_has_is_refused() -> None:
 
 
 def test_a_resource_of_the_repository_is_not_written_again_with_other_fields() -> None:
-    first, other = (
-        understand(f"CRUD API for books with {fields}") for fields in ("title", "title and pages")
-    )
+    first, other = (understand(f"CRUD API for books with {fields}") for fields in ("title", "title and pages"))
     assert first is not None
     assert other is not None
     with pytest.raises(ValueError, match="already has books"):

@@ -180,8 +180,6 @@ def test_any_mixture_of_words_is_understood_or_refused_with_a_reason(seed: int) 
     assert reason == "" or re.search(r"\.$", reason)
 
 
-@pytest.mark.parametrize(
-    "text", ["b " * 3000, "( " * 3000, "a, " * 3000, "one of a " * 500, "1 to 2 " * 1000]
-)
+@pytest.mark.parametrize("text", ["b " * 3000, "( " * 3000, "a, " * 3000, "one of a " * 500, "1 to 2 " * 1000])
 def test_a_long_objective_is_answered(text: str) -> None:
     assert understand("CRUD API for books with " + text) is None
