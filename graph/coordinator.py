@@ -19,8 +19,8 @@ from backend_coordinator.graph.embedding import Node, node_of
 from backend_coordinator.graph.runs import Runs, drive, plan_only
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
+from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.workspace.user_repository import open_workspace
-from backend_coordinator.prompts.loader import load_roster
 from backend_coordinator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Coordinator:
     def graph(self) -> Any:
         """The compiled graph, for drawing and inspection."""
         settings = self.runs.settings or Settings()
-        return sentence(load_roster(), settings.budget).compile()
+        return sentence(roster_with(), settings.budget).compile()
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,10 @@ from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import model_name, resolve_model
 from backend_coordinator.nodes.plan_compiler import Compiled, PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
+from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import probe
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
-from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 from backend_coordinator.settings import STATE_FOLDER, Settings, cache_folder, load_settings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Runs:
         user = open_workspace(self.workspace, base=base)
         settings = self.settings or load_settings(user.root)
         resolve_model(self.model or "offline")
-        roster = load_roster(*_folders(user.root, settings))
+        roster = roster_with(*_folders(user.root, settings))
         if plan is not None:
             compile_plan(PlanDraft(tasks=plan.tasks), roster)
         if self.home is None:
@@ -143,7 +143,7 @@ class Runs:
             folder=folder,
             cache=cache_folder(),
             settings=settings,
-            roster=load_roster(*_folders(user.root, settings)),
+            roster=roster_with(*_folders(user.root, settings)),
             model=self.model or _noted(ledger, "model", run),
             repository=RunRepository.load(folder / "git", _trees(run), user, run),
             ledger=ledger,
@@ -251,8 +251,8 @@ def _finished_siblings(tasks: Sequence[Any]) -> dict[str, TaskResult]:
     return found
 
 
-def _folders(root: Path, settings: Settings) -> list[Folder]:
-    return [packaged_specialists(), *(root / folder for folder in settings.roster)]
+def _folders(root: Path, settings: Settings) -> list[Path]:
+    return [root / folder for folder in settings.roster]
 
 
 def _trees(run: str) -> Path:

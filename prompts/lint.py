@@ -10,7 +10,7 @@ from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.errors import UnknownSpecialist
 from backend_coordinator.prompts.frontmatter import Document, FrontMatterError, Path
 from backend_coordinator.prompts.loader import Folder, read_documents
-from backend_coordinator.prompts.specialist_file import specialist_from
+from backend_coordinator.prompts.specialist_file import TOOLS, specialist_from
 
 
 class Finding(NamedTuple):
@@ -22,7 +22,7 @@ class Finding(NamedTuple):
     message: str
 
 
-def lint(roster: Roster, folder: Folder) -> tuple[Finding, ...]:
+def lint(roster: Roster, folder: Folder, tools: frozenset[str] = TOOLS) -> tuple[Finding, ...]:
     """Findings in the files of `folder`, whose references are looked up in `roster`; sorted by file and line.
 
     Rules: front-matter, unknown-kind, unknown-tool, dangling-reference, escalation-cycle, doubled-permission.
@@ -32,7 +32,7 @@ def lint(roster: Roster, folder: Folder) -> tuple[Finding, ...]:
         try:
             if isinstance(document, FrontMatterError):
                 raise document
-            specialist = specialist_from(document)
+            specialist = specialist_from(document, tools)
         except FrontMatterError as error:
             findings.append(Finding(error.file, error.line, error.rule, error.problem))
         else:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.errors import RosterError
 from backend_coordinator.prompts.frontmatter import Document, FrontMatterError, read
-from backend_coordinator.prompts.specialist_file import specialist_from
+from backend_coordinator.prompts.specialist_file import TOOLS, specialist_from
 
 Folder = Path | Traversable
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -21,15 +21,15 @@ def packaged_specialists() -> Traversable:
     return files("backend_coordinator.prompts") / "specialists"
 
 
-def load_roster(*folders: Folder) -> Roster:
+def load_roster(*folders: Folder, tools: frozenset[str] = TOOLS) -> Roster:
     """The roster of all `*.md` files in `folders`, of the packaged one when none is given.
 
-    A later folder's specialist replaces an earlier one of its name, and takes over an earlier one's alias.
-    Raises RosterError with file and line.
+    A later folder's specialist replaces an earlier one of its name, and takes over an earlier one's alias. Files
+    may switch `tools`. Raises RosterError with file and line.
     """
     members: dict[str, Specialist] = {}
     for folder in folders or (packaged_specialists(),):
-        found = _read_folder(folder)
+        found = _read_folder(folder, tools)
         taken = {name for s in found.values() for name in (s.name, *s.aliases)}
         members = {name: _without(s, taken) for name, s in members.items()} | found
     try:
@@ -70,12 +70,12 @@ def coordinator_prompt(name: str, /, **values: str) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def _read_folder(folder: Folder) -> dict[str, Specialist]:
+def _read_folder(folder: Folder, tools: frozenset[str]) -> dict[str, Specialist]:
     members: dict[str, Specialist] = {}
     for document in read_documents(folder):
         if isinstance(document, FrontMatterError):
             raise document
-        specialist = specialist_from(document)
+        specialist = specialist_from(document, tools)
         if specialist.name in members:
             document.refuse(("name",), f"{specialist.name} has a file already in this folder")
         members[specialist.name] = specialist

@@ -15,6 +15,8 @@ TOOLS = frozenset(
     {"read", "grep", "glob", "list", "write", "edit", "bash", "webfetch", "todo", "check"}
     | {"report_need", "request_research", "submit"}
 )
+"""Names a file may use; whoever has more tools than these passes all of them."""
+
 FOREIGN_TOOLS = {"todowrite": "todo", "todoread": "todo", "patch": "edit", "skill": None, "question": None}
 """Tools of the opencode format and ours that do the same; None: there is none."""
 
@@ -23,12 +25,12 @@ _KEYS = (Specialist.model_fields.keys() - {"prompt", "model_hint", "notes"}) | {
 _OUR_MODEL = re.compile(r"offline|[a-z][a-z0-9_-]*:\S+")
 
 
-def specialist_from(document: Document) -> Specialist:
+def specialist_from(document: Document, tools: frozenset[str] = TOOLS) -> Specialist:
     """The specialist a file describes, by default named after the file; raises FrontMatterError."""
-    _check_keys(document)
-    tools, notes = _tools(document)
+    _check_keys(document, tools)
+    switches, notes = _switches(document, tools)
     values: dict[str, object] = {"name": PurePath(document.file).stem, **document.data}
-    values |= {**_model(document.data.get("model")), "tools": tools, "notes": notes, "prompt": document.body}
+    values |= {**_model(document.data.get("model")), "tools": switches, "notes": notes, "prompt": document.body}
     values.pop("mode", None)
     try:
         return Specialist.model_validate(values)
@@ -43,7 +45,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return get_close_matches(word, sorted(known), n=1, cutoff=0.0)[0]
 
 
-def _check_keys(document: Document) -> None:
+def _check_keys(document: Document, tools: frozenset[str]) -> None:
     _refuse_unknown(document, (), document.data, _KEYS)
     for field, known in _ROW_KEYS.items():
         rows = document.data.get(field)
@@ -54,8 +56,8 @@ def _check_keys(document: Document) -> None:
         _refuse_short_form(document, (field,), document.data.get(field, {}))
     permission = document.data.get("permission")
     for kind, rules in permission.items() if isinstance(permission, dict) else ():
-        if kind not in TOOLS:
-            _refuse_tool(document, ("permission", kind), kind)
+        if kind not in tools:
+            _refuse_tool(document, ("permission", kind), tools)
         _refuse_short_form(document, ("permission", kind), rules)
 
 
@@ -65,8 +67,8 @@ def _refuse_unknown(document: Document, path: Path, keys: Iterable[str], known: 
             document.refuse((*path, key), f"unknown key; the nearest known is {_nearest(key, known)}")
 
 
-def _refuse_tool(document: Document, path: Path, tool: str) -> NoReturn:
-    document.refuse(path, f"unknown tool; the nearest known is {_nearest(tool, TOOLS)}", "unknown-tool")
+def _refuse_tool(document: Document, path: Path, tools: frozenset[str]) -> NoReturn:
+    document.refuse(path, f"unknown tool; the nearest known is {_nearest(str(path[-1]), tools)}", "unknown-tool")
 
 
 def _refuse_short_form(document: Document, path: Path, value: Data) -> None:
@@ -74,7 +76,7 @@ def _refuse_short_form(document: Document, path: Path, value: Data) -> None:
         document.refuse(path, 'must be a mapping; to mean everything write the pattern out: {"*": allow}')
 
 
-def _tools(document: Document) -> tuple[dict[str, bool], tuple[str, ...]]:
+def _switches(document: Document, known: frozenset[str]) -> tuple[dict[str, bool], tuple[str, ...]]:
     """Our switches, and notes on the rest; our own name beats a foreign one, of two foreign ones off wins."""
     ours: dict[str, bool] = {}
     foreign: dict[str, bool] = {}
@@ -83,10 +85,10 @@ def _tools(document: Document) -> tuple[dict[str, bool], tuple[str, ...]]:
     for tool, on in tools.items() if isinstance(tools, dict) else ():
         if not isinstance(on, bool):
             document.refuse(("tools", tool), "must be true or false, without quotes")
-        if tool in TOOLS:
+        if tool in known:
             ours[tool] = on
         elif tool not in FOREIGN_TOOLS:
-            _refuse_tool(document, ("tools", tool), tool)
+            _refuse_tool(document, ("tools", tool), known)
         elif (same := FOREIGN_TOOLS[tool]) is None:
             notes.append(f"the tool {tool} has no counterpart here")
         else:

@@ -1,8 +1,10 @@
 """All tools: a new module of tools is named here, and nowhere else."""
 
-from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.nodes.tools import files, project, protocol
 from backend_coordinator.nodes.tools.registry import TOOLS, Tool
+from backend_coordinator.prompts import specialist_file
+from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 
 MODULES = (files, project, protocol)
 
@@ -10,3 +12,11 @@ MODULES = (files, project, protocol)
 def tools_of(specialist: Specialist) -> dict[str, Tool]:
     """The tools a specialist's file grants, by name."""
     return {name: tool for name, tool in sorted(TOOLS.items()) if name in specialist.granted}
+
+
+def roster_with(*folders: Folder) -> Roster:
+    """The packaged roster, extended and overridden by `folders`; its files may switch every tool there is.
+
+    Raises RosterError with file and line.
+    """
+    return load_roster(packaged_specialists(), *folders, tools=specialist_file.TOOLS | TOOLS.keys())

@@ -16,9 +16,8 @@ import asyncio, json, pathlib, tempfile
 from backend_coordinator.domain.failure import FailureClass
 from backend_coordinator.nodes.gates.catalogue import CHECKS
 from backend_coordinator.nodes.ladder import rule_of
-from backend_coordinator.nodes.tools.catalogue import tools_of
+from backend_coordinator.nodes.tools.catalogue import roster_with, tools_of
 from backend_coordinator.nodes.workspace.trees import tree_of_directory
-from backend_coordinator.prompts.loader import load_roster
 
 async def decide(kind):
     check = next(check for check in CHECKS if check.name == "limits_are_noted")
@@ -27,7 +26,7 @@ async def decide(kind):
         _, head, changed = tree_of_directory(folder, scratch=pathlib.Path(scratch))
         return (await check.run(None, head, changed, None)).verdict
 
-specialist = load_roster().get("cache-engineer")
+specialist = roster_with().get("cache-engineer")
 print(json.dumps({
     "specialist": specialist.description,
     "check": [asyncio.run(decide("passing")), asyncio.run(decide("failing"))],
@@ -54,8 +53,6 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head, end, rest = ladder.read_text().partition("\n)\n\n\ndef rule_of")
     ladder.write_text(f"{head}\n{row.rstrip()}{end}{rest}")
     append(root / "nodes/tools/files.py", tool)
-    names = root / "prompts/specialist_file.py"
-    names.write_text(names.read_text().replace('{"read", ', '{"count", "read", ', 1))
     return root
 
 
