@@ -1,7 +1,6 @@
 """The sentence: analyse, decompose, approve, dispatch to specialists, review, integrate, accept, report."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,14 +100,13 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
         if admission == "skip":
             result = _skipped(task, conductor.results)
         else:
-            started = time.monotonic()
             begin = TaskState(task=task, specialist=task.specialist)
             try:
                 ended = await flow.ainvoke(begin, config)
             except GraphInterrupt:
                 conductor.park(task.id)
                 raise
-            result = result_of(TaskState.model_validate(ended), time.monotonic() - started)
+            result = result_of(TaskState.model_validate(ended))
         run.ledger.record(TaskEnded(task=task.id, status=result.status, reason=result.reason))
         conductor.end(task.id, result)
         return {"results": {task.id: result}}
@@ -131,7 +129,7 @@ async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         unheard = {name: result for name, result in state.results.items() if name not in state.heard}
         tasks = await additions(run, state.plan, unheard, state.rounds)
     if not tasks:
-        return {"rounds": MOST_ROUNDS}
+        return {"heard": tuple(state.results)}
     plan = Plan(tasks=(*state.plan.tasks, *tasks))
     run.ledger.record(_plan_made(plan, ()))
     return {"plan": plan, "rounds": state.rounds + 1, "heard": tuple(state.results), "verdicts": ()}

@@ -37,8 +37,10 @@ def after_review(state: RunState) -> Literal["dispatch", "integrate"]:
 
 
 def climb(state: TaskState, budget: LevelBudget) -> Rung:
-    """The rung that the present failure takes, or giving up when all its budgets are spent."""
+    """The rung that the present failure takes, or giving up when all its budgets are spent or the run is over."""
     assert state.failure is not None
+    if state.ending is not None:
+        return "give_up"
     level = next_level(state.failure, state.escalations, budget)
     return RUNGS[level - 1] if level else "give_up"
 

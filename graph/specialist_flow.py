@@ -1,5 +1,6 @@
 """One specialist's way through one task: brief, work, inspect, merge, and the four rungs of the ladder."""
 
+import time
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -7,7 +8,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from backend_coordinator.domain.events import Failed, TaskStarted
-from backend_coordinator.domain.failure import Attempt, Dossier, Failure, LevelBudget
+from backend_coordinator.domain.failure import Attempt, Dossier, Failure, FailureClass, LevelBudget
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.graph.answers import Means, answer_to
 from backend_coordinator.graph.routing import RUNGS, after_inspection, after_work, climb
@@ -16,6 +17,7 @@ from backend_coordinator.nodes import levels
 from backend_coordinator.nodes.brief import assign, fresh_tree, items_from, kept_tree
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import digest, inspect_delivery
+from backend_coordinator.nodes.ladder import risen
 from backend_coordinator.nodes.merge import merge_delivery
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.work import work as work_on
@@ -49,12 +51,22 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert state.assignment is not None
     specialist = run.roster.get(state.specialist)
     tree = await kept_tree(run, state.task, state.base, state.attempt)
-    bench = Bench(tree, state.task, specialist, run, state.attempt)
+    bench = Bench(
+        tree,
+        state.task,
+        specialist,
+        run,
+        state.attempt,
+        spent=state.usage,
+        began=time.monotonic() - state.seconds,
+        aborted=lambda: runtime.context.conductor.aborted,
+    )
     worked = await work_on(state.assignment, bench, specialist.prompt)
     if worked.question is not None:
-        return {"question": worked.question}
+        return {"question": worked.question, "seconds": bench.seconds()}
     update: TaskUpdate = {
         "usage": state.usage + worked.usage,
+        "seconds": bench.seconds(),
         "submission": worked.submission,
         "question": None,
     }
@@ -72,6 +84,9 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """The gates look at what was really delivered."""
     run = runtime.context.run
     assert state.submission is not None
+    if not (run.repository.trees / state.task.id).is_dir():
+        gone = Failure(kind=FailureClass.EXTERNAL_BLOCK, summary="the checkout with the work is gone from the cache")
+        return {**_failing(state, run, gone), "fresh": True}
     found = await inspect_delivery(
         run,
         state.task,
@@ -80,6 +95,7 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         base=state.base,
         attempt=state.attempt,
         earlier=state.attempts,
+        waived=frozenset(waiver.item for waiver in state.waived),
     )
     update: TaskUpdate = {"delivery": found.delivery, "verdicts": found.verdicts}
     if found.failure is None:
@@ -91,15 +107,20 @@ async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """The delivery joins the run's branch, or its failure climbs."""
     run = runtime.context.run
     assert state.delivery is not None
-    failure = await merge_delivery(run, state.task, state.delivery, waived=frozenset(state.waived))
+    failure = await merge_delivery(
+        run, state.task, state.delivery, waived=frozenset(waiver.item for waiver in state.waived)
+    )
     if failure is None:
         return {"ending": "merged"}
     return {**_failing(state, run, failure), "fresh": True}
 
 
-async def ladder(state: TaskState) -> TaskUpdate:
+async def ladder(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """The foot of the ladder; which rung comes next is decided by the table alone."""
-    return {}
+    assert state.failure is not None
+    if runtime.context.conductor.aborted:
+        return {"ending": "abandoned"}
+    return {"failure": risen(state.failure, state.escalations, runtime.context.run.settings.budget)}
 
 
 async def level_1(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -132,8 +153,10 @@ async def level_4(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     step = levels.strategic_escalation(run, state.task, dossier, question, answer)
     update = _stepped(state, step)
     if answer.decision == "waive":
-        update["waived"] = (*state.waived, *dossier.failure.items)
-        update["failure"] = None
+        given = levels.waivers(dossier.failure, answer)
+        left = tuple(item for item in dossier.failure.items if item not in {waiver.item for waiver in given})
+        update["waived"] = (*state.waived, *given)
+        update["failure"] = dossier.failure.model_copy(update={"items": left}) if left else None
     return update
 
 
@@ -141,7 +164,7 @@ async def give_up(state: TaskState) -> TaskUpdate:
     """The end of a task that did not pass; what depends on it is skipped."""
     last = state.escalations[-1].action if state.escalations else None
     reason = state.failure.summary if state.failure else "given up"
-    ending = {"abandon": "abandoned", "abort": "aborted"}.get(last or "", "given_up")
+    ending = state.ending or {"abandon": "abandoned", "abort": "aborted"}.get(last or "", "given_up")
     return {"ending": ending, "reason": reason}  # type: ignore[typeddict-item]
 
 
@@ -151,7 +174,7 @@ def after_rung(state: TaskState) -> str:
     if action is None:
         return "ladder"
     if action == "waive":
-        return "merge"
+        return "merge" if state.failure is None else "ladder"
     return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
 
 
@@ -161,7 +184,7 @@ def dossier_of(state: TaskState) -> Dossier:
     return Dossier(task=state.task.id, failure=state.failure, attempts=state.attempts, escalations=state.escalations)
 
 
-def result_of(state: TaskState, seconds: float) -> TaskResult:
+def result_of(state: TaskState) -> TaskResult:
     """How the task ended, as the outer graph and the report keep it."""
     task, delivery = state.task, state.delivery
     status = state.ending or "given_up"
@@ -185,7 +208,7 @@ def result_of(state: TaskState, seconds: float) -> TaskResult:
         verdicts=state.verdicts,
         waived=state.waived,
         usage=state.usage,
-        seconds=round(seconds, 3),
+        seconds=round(state.seconds, 3),
         log=f"transcripts/{task.id}-{state.attempt}.jsonl",
     )
 

@@ -13,7 +13,7 @@ from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.usage import Usage
-from backend_coordinator.domain.verdict import Verdict
+from backend_coordinator.domain.verdict import Verdict, Waiver
 from backend_coordinator.nodes.tools.protocol import Submission
 
 STATE_VERSION = 1
@@ -88,8 +88,10 @@ class TaskState(_State):
     question: Question | None = None
     attempts: tuple[Attempt, ...] = ()
     escalations: tuple[Escalation, ...] = ()
-    waived: tuple[str, ...] = ()
+    waived: tuple[Waiver, ...] = ()
     usage: Usage = Usage()
+    seconds: float = 0.0
+    """Wall time of the attempts so far."""
     fresh: bool = True
     ending: Ending | None = None
     reason: str = ""
@@ -110,8 +112,9 @@ class TaskUpdate(TypedDict, total=False):
     question: Question | None
     attempts: tuple[Attempt, ...]
     escalations: tuple[Escalation, ...]
-    waived: tuple[str, ...]
+    waived: tuple[Waiver, ...]
     usage: Usage
+    seconds: float
     fresh: bool
     ending: Ending
     reason: str

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from backend_coordinator.domain.plan import Effort, Plan, Task
 from backend_coordinator.domain.report import TaskResult
-from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.domain.verdict import Outcome, Verdict, Waiver
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.policy import accepted, failures
 from backend_coordinator.nodes.inspect import judge
@@ -21,18 +22,30 @@ async def acceptance(context: RunContext, results: Mapping[str, TaskResult]) -> 
     """All 40 verdicts on the merged tree; what a person waived stands as waived, never as pass."""
     head = await asyncio.to_thread(context.repository.head)
     verdicts = await judge(context, context.repository.user.base_commit, head, "acceptance")
-    waived = {item for result in results.values() for item in result.waived}
-    return tuple(
-        v.model_copy(update={"verdict": Outcome.WAIVED}) if v.id in waived and v.verdict is Outcome.FAIL else v
-        for v in verdicts
-    )
+    waived = {
+        waiver.item: waiver for result in results.values() if result.status == "merged" for waiver in result.waived
+    }
+    return tuple(under_waiver(verdict, waived.get(verdict.id)) for verdict in verdicts)
+
+
+def under_waiver(verdict: Verdict, waiver: Waiver | None) -> Verdict:
+    """The verdict, as waived where it failed and the waiver has not run out; who gave it and why is its reason."""
+    if waiver is None or verdict.verdict is not Outcome.FAIL:
+        return verdict
+    if waiver.expires is not None and date.fromisoformat(waiver.expires) < date.today():
+        return verdict
+    reason = f"waived by {waiver.by} ({waiver.reason}; until {waiver.expires or 'revoked'}): {verdict.reason}"
+    return verdict.model_copy(update={"verdict": Outcome.WAIVED, "reason": reason})
 
 
 def is_accepted(
     context: RunContext, plan: Plan | None, results: Mapping[str, TaskResult], verdicts: Sequence[Verdict]
 ) -> bool:
-    """Whether every task was merged, nothing fails and all that is required passes."""
+    """Whether every task was merged, something changed, nothing fails and all that is required passes."""
     if plan is None or any(task.id not in results or results[task.id].status != "merged" for task in plan.tasks):
+        return False
+    repository = context.repository
+    if not repository.changed_paths(repository.user.base_commit, repository.head()):
         return False
     return accepted(verdicts, context.settings.required)
 

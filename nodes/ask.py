@@ -13,6 +13,7 @@ from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import ModelCallFailed
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.models.call import call_model
+from backend_coordinator.nodes.models.replies import settled
 
 T = TypeVar("T", bound=BaseModel)
 ROUNDS = 2
@@ -41,6 +42,7 @@ async def ask(context: RunContext, inquiry: Inquiry, answer: type[T]) -> tuple[T
     for _ in range(ROUNDS):
         if not isinstance(messages[-1], AIMessage):
             reply, used = await _call(context, inquiry, messages, answer)
+            reply = settled(reply, (), len(messages))
             journal.add(reply, used)
             messages.append(reply)
             usage += used
@@ -86,6 +88,5 @@ def _json_of(reply: AnyMessage) -> str:
 def _correction(reply: AnyMessage, finding: str) -> list[AnyMessage]:
     assert isinstance(reply, AIMessage)
     text = f"That answer does not fit the schema; answer again in full. {finding}"
-    if reply.tool_calls:
-        return [ToolMessage(text, tool_call_id=str(call["id"]), status="error") for call in reply.tool_calls]
-    return [HumanMessage(text)]
+    ids = [str(call["id"]) for call in (*reply.tool_calls, *reply.invalid_tool_calls)]
+    return [ToolMessage(text, tool_call_id=name, status="error") for name in ids] or [HumanMessage(text)]

@@ -17,7 +17,13 @@ from backend_coordinator.nodes.gates.inspection import inspect
 from backend_coordinator.nodes.gates.registry import Stage
 from backend_coordinator.nodes.kinds import kind_of
 from backend_coordinator.nodes.tools.protocol import Submission
+from backend_coordinator.nodes.workspace.git import GitError
 from backend_coordinator.nodes.workspace.trees import Tree
+
+_MAY_WRITE_NOTHING = frozenset(
+    {"security_review", "performance_test", "share_contract", "validate_contract", "deployment_handover", "monitoring"}
+)
+"""Steps whose outcome can be a word instead of a file."""
 
 
 class Inspection(NamedTuple):
@@ -37,6 +43,7 @@ async def inspect_delivery(
     base: str,
     attempt: int,
     earlier: Sequence[Attempt],
+    waived: frozenset[str] = frozenset(),
 ) -> Inspection:
     """Commits the task's tree, computes its artifacts from the diff and runs the delivery's gates on it."""
     delivery, failure = await _deliver(context, task, submission, specialist=specialist, base=base, attempt=attempt)
@@ -48,7 +55,9 @@ async def inspect_delivery(
     shown = tuple((v.id, v.verdict) for v in verdicts if v.verdict is not Outcome.UNKNOWN)
     context.ledger.record(Inspected(task=task.id, tree=delivery.tree, verdicts=shown))
     decided = tuple(v for v in verdicts if v.verdict is not Outcome.UNKNOWN)
-    return Inspection(delivery, decided, classify([v for v in decided if v.verdict is Outcome.FAIL]))
+    return Inspection(
+        delivery, decided, classify([v for v in decided if v.verdict is Outcome.FAIL and v.id not in waived])
+    )
 
 
 async def judge(context: RunContext, base: str, head: str, stage: Stage) -> tuple[Verdict, ...]:
@@ -75,6 +84,7 @@ async def _deliver(
         specialist=specialist,
         summary=context.redact(submission.summary),
         refusal=submission.refusal,
+        about=submission.about,
         decisions=submission.decisions,
         claims=submission.claims,
         needs=submission.needs,
@@ -83,6 +93,11 @@ async def _deliver(
         taken = await asyncio.to_thread(context.repository.snapshot, task.id, f"{task.id}: {task.title}", base)
     except ProcessRefused as error:
         return delivery, Failure(kind=FailureClass.GATE_FAILURE, summary=str(error), detail=str(error))
+    except GitError as error:
+        return delivery, Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=f"the work cannot be committed: {error}")
+    if odd := sorted(path for path in taken.changed if not path.isprintable()):
+        text = f"a file name is no plain text: {odd[0]!r}"
+        return delivery, Failure(kind=FailureClass.GATE_FAILURE, summary=text, detail=f"{text}: rename it")
     head = await asyncio.to_thread(context.repository.tree, taken.commit)
     changes = await asyncio.to_thread(context.repository.changes, base, taken.commit)
     kinds: tuple[tuple[Change, frozenset[str]], ...] = (
@@ -109,8 +124,9 @@ def _obvious(task: Task, delivery: Delivery, earlier: Sequence[Attempt]) -> Fail
             text = f"attempt {delivery.attempt} delivers the same as attempt {attempt.number}"
             return Failure(kind=FailureClass.STUCK, summary=text, detail=attempt.failure.detail)
     if delivery.refusal:
-        return Failure(kind=FailureClass.OUTSIDE_EXPERTISE, summary=delivery.refusal, detail=delivery.refusal)
-    if task.writes and not delivery.artifacts:
-        text = f"nothing was written, though the task writes {', '.join(task.writes)}"
+        kind = FailureClass(delivery.about) if delivery.about else FailureClass.OUTSIDE_EXPERTISE
+        return Failure(kind=kind, summary=delivery.refusal, detail=delivery.refusal)
+    if not delivery.artifacts and not (task.steps and _MAY_WRITE_NOTHING.issuperset(task.steps)):
+        text = f"nothing was written; expected: {', '.join(task.writes or task.expected_output) or task.title}"
         return Failure(kind=FailureClass.GATE_FAILURE, summary=text, detail=text)
     return None

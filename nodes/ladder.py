@@ -62,7 +62,7 @@ def next_level(
     failure.
     """
     steps = tuple(taken)
-    used = Counter(step.level for step in steps)
+    used = _used(failure, steps)
     level = rule_of(failure.kind, rules).level
     helpless = steps[-1].level if steps and steps[-1].action is None else 0
     path = [step for step in Level if step >= level and step > helpless]
@@ -71,6 +71,23 @@ def next_level(
         over = {Level.PEER_CONSULTATION, *([Level.COORDINATOR_REVIEW] if security else [])}
         path = [step for step in path if step not in over]
     return next((step for step in path if used[step] < budget.of(step)), None)
+
+
+def risen(failure: Failure, taken: Iterable[Escalation], budget: LevelBudget, rules: Sequence[Rule] = RULES) -> Failure:
+    """The failure under the class it takes on once Level 1 is used up: a security concern, or exhausted retries."""
+    spent = _used(failure, tuple(taken))[Level.SELF_RECOVERY] >= budget.of(Level.SELF_RECOVERY)
+    if not spent or rule_of(failure.kind, rules).level is not Level.SELF_RECOVERY:
+        return failure
+    security = any(item.startswith("S") for item in failure.items)
+    kind = FailureClass.SECURITY_CONCERN if security else FailureClass.RETRIES_EXHAUSTED
+    return failure.model_copy(update={"kind": kind})
+
+
+def _used(failure: Failure, steps: Sequence[Escalation]) -> Counter[Level]:
+    """How often each rung was used; rebasing has Level 1 tries of its own, since a conflict is nobody's mistake."""
+    conflict = FailureClass.MERGE_CONFLICT
+    alike = [s for s in steps if s.level > 1 or (s.failure is conflict) == (failure.kind is conflict)]
+    return Counter(step.level for step in alike)
 
 
 def peer_for(

@@ -151,6 +151,9 @@ class Ledger:
         if answer.decision in ("guide", "waive") and not answer.text.strip():
             msg = f"{answer.decision} needs a text: what to do, or why it may pass"
             raise BadAnswer(msg)
+        if strangers := sorted(set(answer.items) - set(question.items)):
+            msg = f"{question_id} is not about {', '.join(strangers)}; its items: {', '.join(question.items) or 'none'}"
+            raise BadAnswer(msg)
         with self._written:
             with self._open() as db:
                 taken = db.execute(

@@ -10,6 +10,7 @@ from backend_coordinator.domain.failure import Action, Dossier, Escalation, Fail
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.domain.verdict import Waiver
 from backend_coordinator.errors import ModelCallFailed, UnknownSpecialist
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.context import RunContext
@@ -126,6 +127,7 @@ def question_for(context: RunContext, task: Task, dossier: Dossier) -> Question:
         asked_by=COORDINATOR,
         text=context.redact(told_dossier(task, dossier)),
         choices=("guide", "waive", "abandon", "abort") if waivable else ("guide", "abandon", "abort"),
+        items=dossier.failure.items,
     )
 
 
@@ -145,6 +147,13 @@ def strategic_escalation(context: RunContext, task: Task, dossier: Dossier, ques
     step = step.model_copy(update={"answer": f"{answer.by}: {answer.text}", "action": answer.decision})
     context.ledger.record(Escalated(escalation=step))
     return Step(step, Message(author=answer.by, text=answer.text) if answer.decision == "guide" else None)
+
+
+def waivers(failure: Failure, answer: Answer) -> tuple[Waiver, ...]:
+    """What an answer of `waive` waives: the items it names, or all that failed."""
+    expires = answer.expires.isoformat() if answer.expires else None
+    items = answer.items or failure.items
+    return tuple(Waiver(item=item, by=answer.by, reason=answer.text, expires=expires) for item in items)
 
 
 def told_dossier(task: Task, dossier: Dossier) -> str:

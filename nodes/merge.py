@@ -3,13 +3,15 @@
 import asyncio
 
 from backend_coordinator.domain.delivery import Delivery
-from backend_coordinator.domain.events import Merged
+from backend_coordinator.domain.events import Merged, Noticed
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.verdict import Outcome
+from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.classify import classify
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import judge
+from backend_coordinator.nodes.workspace.git import GitError
 from backend_coordinator.nodes.workspace.repository import Conflict
 
 
@@ -23,18 +25,29 @@ async def merge_delivery(
     repository = context.repository
     async with context.merging:
         if not delivery.commit or await asyncio.to_thread(repository.contains, delivery.commit):
-            await asyncio.to_thread(repository.publish)
+            await _publish(context)
             return None
         head = await asyncio.to_thread(repository.head)
-        prepared = await asyncio.to_thread(repository.prepare_merge, task.id, delivery.commit, task.title)
+        try:
+            prepared = await asyncio.to_thread(repository.prepare_merge, task.id, delivery.commit, task.title)
+        except GitError as error:
+            return Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=f"the work cannot be merged: {error}")
         if isinstance(prepared, Conflict):
             return await _conflict(context, delivery, prepared)
         if prepared.tree != delivery.tree and (failure := await _merged(context, head, prepared.commit, waived)):
             return failure
         merged = await asyncio.to_thread(repository.commit_merge, prepared)
-        await asyncio.to_thread(repository.publish)
         context.ledger.record(Merged(task=task.id, commit=merged.commit))
+        await _publish(context)
     return None
+
+
+async def _publish(context: RunContext) -> None:
+    """Shows the branch to the user already; at the end it has to succeed, on the way a note is enough."""
+    try:
+        await asyncio.to_thread(context.repository.publish)
+    except WorkspaceError as error:
+        context.ledger.record(Noticed(text=str(error)))
 
 
 async def _merged(context: RunContext, head: str, merged: str, waived: frozenset[str]) -> Failure | None:

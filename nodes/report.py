@@ -81,6 +81,8 @@ def _summary(
     ]
     if unfinished:
         return f"not accepted: {'; '.join(unfinished)}"
+    if not context.repository.changed_paths(context.repository.user.base_commit, context.repository.head()):
+        return "not accepted: nothing was delivered"
     return headline(verdicts, ok, context.settings.required)
 
 

@@ -16,6 +16,8 @@ from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import CoordinatorError, ModelCallFailed
 from backend_coordinator.nodes.journal import Transcript, open_calls
 from backend_coordinator.nodes.models.call import call_model
+from backend_coordinator.nodes.models.replies import settled
+from backend_coordinator.nodes.redaction import MASK
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
 from backend_coordinator.nodes.tools.protocol import Submission
@@ -34,6 +36,8 @@ class Conversation:
     said: list[AnyMessage]
     usage: Usage
     in_doubt: frozenset[str]
+    recorded: frozenset[str] = frozenset()
+    """Ids of calls that were read back from the journal, where secrets are masked."""
     repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
@@ -63,13 +67,17 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
     journal = bench.context.transcript(f"{assignment.task}-{assignment.attempt}")
     past = journal.read()
     opening = (SystemMessage(system), HumanMessage(_opening(assignment)))
-    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt)
+    read_back = [
+        call["id"] for message in past.messages if isinstance(message, AIMessage) for call in message.tool_calls
+    ]
+    recorded = frozenset(str(name) for name in read_back)
+    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt, recorded)
     tools = tools_of(bench.specialist)
     while True:
         try:
+            if failure := _limit(talk, bench):
+                return Worked(talk.usage, failure=failure)
             if (reply := open_calls(talk.said)) is None:
-                if failure := _limit(talk, bench):
-                    return Worked(talk.usage, failure=failure)
                 reply = await _turn(talk, bench, tools)
             if submission := _submission(reply, talk):
                 return Worked(talk.usage, submission=submission)
@@ -87,8 +95,10 @@ def _opening(assignment: Assignment) -> str:
 
 
 def _limit(talk: Conversation, bench: Bench) -> Failure | None:
-    reason = bench.context.settings.limits.exceeded_by(talk.usage)
-    if reason is None and talk.turns >= bench.task.effort.turns:
+    reason = bench.context.settings.limits.exceeded_by(bench.spent + talk.usage, bench.seconds())
+    if bench.aborted():
+        reason = "the run was aborted"
+    if reason is None and talk.turns >= bench.task.effort.turns and open_calls(talk.said) is None:
         reason = f"turns: {talk.turns} of {bench.task.effort.turns} used"
     return (reason and Failure(kind=FailureClass.BUDGET_EXHAUSTED, summary=reason)) or None
 
@@ -102,6 +112,8 @@ async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIM
         seconds=settings.model_seconds,
         attempts=settings.model_attempts,
     )
+    known = {str(call["id"]) for m in talk.said if isinstance(m, AIMessage) for call in m.tool_calls}
+    reply = settled(reply, known, talk.turns)
     used += Usage(tool_calls=len(reply.tool_calls))
     talk.add(reply, used)
     bench.context.ledger.record(ModelCalled(purpose=bench.task.id, usage=used))
@@ -121,8 +133,10 @@ def _submission(reply: AIMessage, talk: Conversation) -> Submission | None:
 
 
 def _needs(talk: Conversation) -> tuple[Need, ...]:
+    heard = {m.tool_call_id for m in talk.said if isinstance(m, ToolMessage) and m.status == "success"}
     calls = [call for message in talk.said if isinstance(message, AIMessage) for call in message.tool_calls]
-    return tuple(Need.model_validate(call["args"]) for call in calls if call["name"] == "report_need")
+    reported = [call for call in calls if call["name"] == "report_need" and call["id"] in heard]
+    return tuple(Need.model_validate(call["args"]) for call in reported)
 
 
 async def _act(reply: AIMessage, talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> Failure | None:
@@ -155,11 +169,17 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
         return _result(call, f"there is no tool {call['name']!r}; yours are {', '.join(tools)}", ok=False)
     if str(call["id"]) in talk.in_doubt and not tool.repeatable:
         return _result(call, "in doubt: the process ended while this ran; look whether it took effect", ok=False)
+    if str(call["id"]) in talk.recorded and MASK in repr(call["args"]):
+        return _result(call, "not run: a secret in its arguments was not recorded; make the call again", ok=False)
     try:
         text = await tool(_at(bench, talk, call), call["args"])
         result = _result(call, bench.context.redact(text), ok=True)
-    except (ToolRefused, CoordinatorError, OSError) as error:
+    except NeedsConsent:
+        raise
+    except (ToolRefused, CoordinatorError) as error:
         result = _result(call, bench.context.redact(str(error)), ok=False)
+    except Exception as error:  # noqa: BLE001 - a tool that breaks is the attempt's problem, never the run's
+        result = _result(call, bench.context.redact(f"{call['name']}: {type(error).__name__}: {error}"), ok=False)
     subject = str(next(iter(call["args"].values()), ""))[:120]
     event = ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=result.status == "success")
     bench.context.ledger.record(event)

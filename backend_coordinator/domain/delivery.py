@@ -5,6 +5,11 @@ from typing import Literal
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextKind
 
+Topic = Literal[
+    "performance_issue", "database_design", "api_contract_mismatch", "architectural_question", "api_design_conflict"
+]
+"""What a specialist can ask a peer about: classes of failure that start at Level 2."""
+
 Change = Literal["added", "modified", "deleted"]
 
 
@@ -48,6 +53,8 @@ class Delivery(Value):
     specialist: str
     summary: str
     refusal: str | None = None
+    about: Topic | None = None
+    """What kind of advice the refusal asks for; without one the task lies outside the specialist's expertise."""
     commit: str = ""
     tree: str = ""
     artifacts: tuple[Artifact, ...] = ()

@@ -1,5 +1,6 @@
 """Questions a run asks, and the answers they take."""
 
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
@@ -10,11 +11,16 @@ Choice = Literal["guide", "waive", "abandon", "abort", "approve", "reject"]
 
 
 class Answer(Value):
-    """One answer; `text` is required for guide and waive, `by` names who decided."""
+    """One answer; `text` is required for guide and waive, `by` names who decided.
+
+    `items` and `expires` belong to waive: which of the failed items (none named means all), and until which day.
+    """
 
     decision: Choice
     text: str = ""
     by: str = "user"
+    items: tuple[str, ...] = ()
+    expires: date | None = None
 
 
 class Question(Value):
@@ -27,4 +33,6 @@ class Question(Value):
     to: str = "tech-lead-orchestrator"
     text: str
     choices: tuple[Choice, ...]
+    items: tuple[str, ...] = ()
+    """The failed items that a waiver can name."""
     answer: Answer | None = None

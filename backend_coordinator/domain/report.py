@@ -7,7 +7,7 @@ from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
 from backend_coordinator.domain.failure import Attempt, Escalation
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
-from backend_coordinator.domain.verdict import Verdict
+from backend_coordinator.domain.verdict import Verdict, Waiver
 
 TaskStatus = Literal["merged", "abandoned", "given_up", "skipped"]
 
@@ -31,7 +31,7 @@ class TaskResult(Value):
     failures: tuple[Attempt, ...] = ()
     escalations: tuple[Escalation, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    waived: tuple[str, ...] = ()
+    waived: tuple[Waiver, ...] = ()
     aborts: bool = False
     """The answer to its question ended the whole run."""
     usage: Usage = Usage()

@@ -19,20 +19,23 @@ class Usage(Value):
 
 
 class Limits(Value):
-    """Upper bounds of one task; None means none. `seconds` bounds one attempt's working time."""
+    """Upper bounds of one task over all its attempts; None means none.
+
+    `seconds` is wall time of work, tools included; waiting for a turn or for a person does not count.
+    """
 
     model_calls: int | None = 200
     tool_calls: int | None = 600
     total_tokens: int | None = None
     seconds: float | None = 3600.0
 
-    def exceeded_by(self, usage: Usage) -> str | None:
-        """A sentence naming the first limit that `usage` reached, or None."""
+    def exceeded_by(self, usage: Usage, seconds: float = 0.0) -> str | None:
+        """A sentence naming the first limit that `usage` or `seconds` of work reached, or None."""
         used = {
             "model_calls": usage.model_calls,
             "tool_calls": usage.tool_calls,
             "total_tokens": usage.input_tokens + usage.output_tokens,
-            "seconds": usage.seconds,
+            "seconds": seconds,
         }
         for name, amount in used.items():
             bound = getattr(self, name)

@@ -36,6 +36,18 @@ class Evidence(Value):
     tree: str = ""
 
 
+class Waiver(Value):
+    """A person's word that one failed item may stand; shown as waived, never as pass.
+
+    `expires` is an ISO date: from the day after on, the item fails again.
+    """
+
+    item: str
+    by: str
+    reason: str
+    expires: str | None = None
+
+
 class Verdict(Value):
     """One item's or check's outcome on one tree; `reason` is one line a person can act on."""
 

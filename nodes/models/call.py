@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FAIL_FAST = frozenset({401, 403, 404})
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+_PASSING = frozenset({"APIConnectionError", "APITimeoutError", "APIError"})
 _COMPLETE = frozenset({None, "", "stop", "tool_calls", "function_call", "end_turn", "tool_use"})
 
 
@@ -49,6 +50,7 @@ async def call_model(
             ):
                 with attempt:
                     reply = await bound.ainvoke(list(messages))
+                    _demand_an_end(model, reply)
     except TimeoutError as error:
         msg = f"the model gave no answer within {seconds:g} s"
         raise ModelCallFailed(msg) from error
@@ -61,11 +63,16 @@ async def call_model(
         if status in _FAIL_FAST or getattr(error, "code", None) == "insufficient_quota":
             msg = f"the model cannot be used: {_one_line(error)}"
             raise ModelUnavailable(msg) from error
-        if status is not None or isinstance(error, OSError):
-            msg = f"the model refused the call: {_one_line(error)}"
-            raise ModelCallFailed(msg) from error
-        raise
+        msg = f"the model call failed: {_one_line(error)}"
+        raise ModelCallFailed(msg) from error
     return _complete(reply), _usage(reply, time.monotonic() - started)
+
+
+def _demand_an_end(model: "BaseChatModel", reply: AIMessage) -> None:
+    """A stream that just stops leaves half a tool call that looks whole. Raises ConnectionError."""
+    if getattr(model, "streaming", False) and not reply.response_metadata.get("finish_reason"):
+        msg = "the stream ended before the message did"
+        raise ConnectionError(msg)
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -74,7 +81,7 @@ def _is_passing(error: BaseException) -> bool:
     status = getattr(error, "status_code", None)
     if status is not None:
         return status in _RETRIED
-    return isinstance(error, ConnectionError) or type(error).__name__ in ("APIConnectionError", "APITimeoutError")
+    return isinstance(error, ConnectionError) or type(error).__name__ in _PASSING
 
 
 def _one_line(error: BaseException | None) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.domain.usage import Usage
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.kinds import kind_of, rule_for, sees_path
 from backend_coordinator.nodes.tools.paths import PathRefused, inside
@@ -34,6 +36,10 @@ class NeedsConsent(Exception):
 def _no_effect() -> None: ...
 
 
+def _no() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Bench:
     """One attempt's place of work; a tool calls `begin` right before an effect that must not be repeated."""
@@ -44,6 +50,11 @@ class Bench:
     context: RunContext
     attempt: int
     call: str = ""
+    spent: Usage = field(default_factory=Usage)
+    """What the task's earlier attempts used."""
+    began: float = field(default_factory=time.monotonic)
+    """When the task's work would have begun had it been done in one go, on the monotonic clock."""
+    aborted: Callable[[], bool] = _no
     begin: Callable[[], None] = _no_effect
     seen: dict[str, str] = field(default_factory=dict)
     """Digest of each file as it was last read or written, by path."""
@@ -70,6 +81,10 @@ class Bench:
             folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
             found += [Path(parent, name).relative_to(self.tree).as_posix() for name in names]
         return sorted(path for path in found if sees_path(self.specialist, self.task, path))
+
+    def seconds(self) -> float:
+        """Wall time this task has been worked on, waiting for people and for its turn left out."""
+        return time.monotonic() - self.began
 
     def consent(self, request: str) -> Answer:
         """A person's word on what no rule allows by itself; a refusal where the run asks nobody.

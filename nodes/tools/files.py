@@ -1,11 +1,14 @@
 """Reading, finding and changing files."""
 
+import asyncio
 import hashlib
 import os
-import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import regex
 from pydantic import Field
 
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused, bounded
@@ -14,6 +17,8 @@ from backend_coordinator.nodes.tools.registry import tool
 
 LARGEST = 2_000_000
 """Bytes of a file that the tools open."""
+SEARCH_SECONDS = 10
+MOST_HITS = 200
 
 Path_ = Annotated[str, Field(description="path relative to the project's root")]
 
@@ -42,15 +47,10 @@ async def grep(
     glob: Annotated[str, Field(description="only paths that fit this glob")] = "**",
 ) -> str:
     """Searches text files line by line; gives `path:line: text` for each hit, 200 at the most."""
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise ToolRefused(f"not a regular expression: {error}") from error
-    hits: list[str] = []
-    for name in bench.files(path) if bench.place(path).is_dir() else [path]:
-        if matches(name, glob) and (text := _text_or_none(bench.tree / name)) is not None:
-            hits += [f"{name}:{n}: {line}" for n, line in enumerate(text.splitlines(), 1) if regex.search(line)]
-    return bounded("\n".join(hits[:200]) or "no match")
+    names = bench.files(path) if bench.place(path).is_dir() else [path]
+    places = {name: bench.tree / name for name in names if matches(name, glob)}
+    hits = await asyncio.to_thread(_hits, pattern, places)
+    return bounded("\n".join(hits) or "no match")
 
 
 @tool(repeatable=True)
@@ -108,6 +108,26 @@ async def edit(
     _replace(place, text.replace(old, new))
     bench.seen[path] = _digest(place)
     return f"edited {path} ({count} place{'s' if count > 1 else ''})"
+
+
+def _hits(pattern: str, places: Mapping[str, Path]) -> list[str]:
+    """Searches off the event loop and within a time limit: some patterns take for ever on some lines."""
+    hits: list[str] = []
+    end = time.monotonic() + SEARCH_SECONDS
+    try:
+        compiled = regex.compile(pattern)
+        for name, place in places.items():
+            for number, line in enumerate((_text_or_none(place) or "").splitlines(), 1):
+                left = max(0.001, end - time.monotonic())
+                if compiled.search(line, concurrent=True, timeout=left):
+                    hits.append(f"{name}:{number}: {line}")
+                if len(hits) == MOST_HITS:
+                    return hits
+    except TimeoutError as error:
+        raise ToolRefused(f"the search took more than {SEARCH_SECONDS} s: use a simpler pattern or a glob") from error
+    except (regex.error, OverflowError, RecursionError, ValueError) as error:
+        raise ToolRefused(f"not a regular expression: {error}") from error
+    return hits
 
 
 def _text(bench: Bench, path: str) -> str:

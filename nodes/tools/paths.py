@@ -41,7 +41,7 @@ def inside(tree: Path, path: str) -> Path:
 
 
 def _parts(tree: Path, path: str) -> tuple[str, ...]:
-    if any(unicodedata.category(letter) in ("Cc", "Cf") for letter in path) or "\\" in path:
+    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in path) or "\\" in path:
         msg = f"{path!r} holds a control or invisible character or a backslash"
         raise PathRefused(msg)
     pure = PurePosixPath(path)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from backend_coordinator.domain.base import Value
-from backend_coordinator.domain.delivery import Claim, Decision, Need
+from backend_coordinator.domain.delivery import Claim, Decision, Need, Topic
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.tools.registry import tool
 
@@ -17,6 +17,7 @@ class Submission(Value):
     decisions: tuple[Decision, ...] = ()
     claims: tuple[Claim, ...] = ()
     refusal: str | None = None
+    about: Topic | None = None
     needs: tuple[Need, ...] = ()
 
 
@@ -34,10 +35,14 @@ async def report_need(
 @tool(repeatable=True)
 async def submit(
     bench: Bench,
+    *,
     summary: Annotated[str, Field(min_length=1, description="what was done, in plain sentences")],
     decisions: Annotated[tuple[Decision, ...], Field(description="decisions later tasks depend on")] = (),
     claims: Annotated[tuple[Claim, ...], Field(description="one per acceptance criterion")] = (),
     refusal: Annotated[str | None, Field(description="why this task cannot be done by you; else leave out")] = None,
+    about: Annotated[
+        Topic | None, Field(description="with a refusal: the peers' topic on which advice would help")
+    ] = None,
 ) -> str:
     """Hands the work in and ends the attempt. Must be the only call of its message."""
     return "handed in"

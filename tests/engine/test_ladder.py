@@ -1,5 +1,6 @@
 """Failures that climb Levels 1 to 4, in whole runs."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ from langchain_core.messages import AIMessage
 from backend_coordinator import Waiting
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.domain.question import Answer
 from backend_coordinator.domain.report import Report
-from backend_coordinator.domain.verdict import Outcome
+from backend_coordinator.domain.verdict import Outcome, Verdict, Waiver
+from backend_coordinator.errors import BadAnswer
+from backend_coordinator.nodes.accept import under_waiver
 from backend_coordinator.testing import Script
 from tests.support.department import Told, department, plan, refuse, task, write_own_file
 from tests.support.runs import coordinator, finished, git, merges, of, result_of, statuses
@@ -140,9 +144,10 @@ def test_a_waived_gate_is_shown_as_waived_and_never_as_passed(shop: Path) -> Non
     report = answered(shop, script, "waive", required=("C2",))
     assert [(step.level, step.action) for step in report.escalations][-1] == (4, "waive")
     assert statuses(report) == {"001": "merged"}
-    assert result_of(report, 1).waived == ("C2",)
+    assert [(w.item, w.by, w.reason) for w in result_of(report, 1).waived] == [("C2", "lead", "as I say")]
     (verdict,) = [verdict for verdict in report.verdicts if verdict.id == "C2"]
     assert verdict.verdict is Outcome.WAIVED
+    assert verdict.reason.startswith("waived by lead (as I say; until revoked): ")
     assert report.accepted
     assert "1 waived: C2" in report.summary
     told = (shop / ".backend-coordinator" / "runs" / report.run / "report.md").read_text()
@@ -212,3 +217,61 @@ def test_a_rejected_plan_ends_the_run_before_any_work(shop: Path) -> None:
     report = answered(shop, script, "reject", approval=Approval(plan="ask"))
     assert report.summary == "not accepted: the plan was rejected by lead: as I say"
     assert report.tasks == ()
+
+
+def test_a_waiver_can_name_one_of_two_items_and_the_other_is_asked_about_again(shop: Path) -> None:
+    def work(told: Told) -> AIMessage:
+        if told.turn == 0:
+            return told.calls("write", path="f1.py", content=f"{SECRET}N = {told.text.count('GUIDANCE')}\n")
+        return told.calls("submit", summary="done")
+
+    script = department(plan(task(1, writes=("f1.py",))), work)
+    run = coordinator(shop, script, budget=LevelBudget(coordinator_review=0)).start("files")
+    with pytest.raises(Waiting):
+        run.result()
+    (question,) = run.questions
+    assert question.question.items == ("C2", "C5", "S7")
+    with pytest.raises(BadAnswer, match="is not about S1; its items: C2, C5, S7"):
+        question.ledger.answer(question.id, Answer(decision="waive", text="why", items=("S1",)))
+    question.ledger.answer(question.id, Answer(decision="waive", text="test data", by="lead", items=("C2", "S7")))
+    with pytest.raises(Waiting):
+        run.result()
+    (question,) = run.questions
+    assert question.question.items == ("C5",)
+    question.answer("waive", "no tests here", by="lead")
+    report = run.result()
+    assert [(waiver.item, waiver.reason) for waiver in result_of(report, 1).waived] == [
+        ("C2", "test data"),
+        ("S7", "test data"),
+        ("C5", "no tests here"),
+    ]
+
+
+def test_a_waiver_that_has_run_out_no_longer_holds() -> None:
+    verdict = Verdict(id="C2", verdict=Outcome.FAIL, reason="a key")
+    waiver = Waiver(item="C2", by="lead", reason="test data", expires="2020-01-01")
+    assert under_waiver(verdict, waiver) == verdict
+    assert under_waiver(verdict, waiver.model_copy(update={"expires": "2999-01-01"})).verdict is Outcome.WAIVED
+
+
+def test_an_aborted_run_stops_work_that_is_going_on(shop: Path) -> None:
+    turns: list[int] = []
+    asked = threading.Event()
+
+    def work(told: Told) -> AIMessage:
+        if told.task == "backend-T001":
+            return refuse(told)
+        turns.append(told.turn)
+        if told.turn > 0:
+            assert asked.wait(30)
+        return told.calls("glob", pattern=f"{told.turn}")
+
+    run = coordinator(shop, department(plan(task(1), task(2)), work)).start("files")
+    for event in run.events():
+        if isinstance(event, e.Asked):
+            run.questions[0].answer("abort", by="lead")
+        if isinstance(event, e.TaskEnded) and event.task == "backend-T001":
+            asked.set()
+    report = run.result()
+    assert statuses(report) == {"001": "abandoned", "002": "abandoned"}
+    assert len(turns) <= 3

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend_coordinator.domain.failure import Action, Escalation, Failure, FailureClass, Level, LevelBudget
-from backend_coordinator.nodes.ladder import RULES, next_level, peer_for, rule_of
+from backend_coordinator.nodes.ladder import RULES, next_level, peer_for, risen, rule_of
 from backend_coordinator.prompts.loader import load_roster
 
 ROSTER = load_roster()
@@ -37,13 +37,15 @@ def test_the_ladder_ends_for_any_failures_and_outcomes_and_keeps_its_rules(
 ) -> None:
     steps: list[Escalation] = []
     failure = data.draw(FAILURES)
-    most = sum(budget.by_level.values())
+    most = sum(budget.by_level.values()) + budget.self_recovery  # rebasing has Level 1 tries of its own
     for _ in range(most + 1):
         level = next_level(failure, steps, budget)
         if level is None:
             return
         assert level >= rule_of(failure.kind).level
-        assert sum(each.level is level for each in steps) < budget.of(level)
+        conflict = failure.kind is FailureClass.MERGE_CONFLICT
+        alike = [s for s in steps if s.level > 1 or (s.failure is FailureClass.MERGE_CONFLICT) is conflict]
+        assert sum(each.level is level for each in alike) < budget.of(level)
         if steps and steps[-1].action is None:
             assert level > steps[-1].level, "a helpless rung is not taken again"
         action = data.draw(ACTIONS)
@@ -90,3 +92,17 @@ def test_the_table_s_own_peer_comes_before_the_author_s() -> None:
     assert first.name == "backend-architect"
     own = peer_for(failure, ROSTER.get("backend-architect"), ROSTER)
     assert own is None or own.name != "backend-architect"
+
+
+@given(FAILURES, BUDGETS, st.integers(0, 3))
+def test_a_failure_that_leaves_level_1_takes_on_the_class_of_where_it_goes(
+    failure: Failure, budget: LevelBudget, used: int
+) -> None:
+    steps = [step(Level.SELF_RECOVERY, failure, "retry")] * used
+    changed = risen(failure, steps, budget)
+    if rule_of(failure.kind).level is not Level.SELF_RECOVERY or used < budget.self_recovery:
+        assert changed == failure
+    else:
+        security = any(item.startswith("S") for item in failure.items)
+        assert changed.kind is (FailureClass.SECURITY_CONCERN if security else FailureClass.RETRIES_EXHAUSTED)
+        assert next_level(changed, steps, budget) == next_level(failure, steps, budget)

@@ -45,11 +45,13 @@ def test_an_intent_without_an_outcome_is_in_doubt(tmp_path: Path) -> None:
 
 
 def test_secrets_of_environment_and_env_file_never_reach_the_disk(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("# comment\nDB='correct-horse-battery'\n")
+    (tmp_path / ".env").write_text("# comment\nAPP_NAME=products\nDB_PASSWORD='correct-horse-battery'\n")
     redact = redactor_for(tmp_path, {"MY_API_KEY": "key-0123456789", "PATH": "/usr/bin/whatever", "A_TOKEN": "short"})
     journal = Transcript(tmp_path / "a.jsonl", redact)
     journal.add(
-        HumanMessage("key-0123456789 correct-horse-battery sk-abcdefghijklmnopqrstuvwx /usr/bin/whatever short")
+        HumanMessage(
+            "key-0123456789 correct-horse-battery sk-abcdefghijklmnopqrstuvwx /usr/bin/whatever short products"
+        )
     )
     text = journal.path.read_text()
-    assert f"{MASK} {MASK} {MASK} /usr/bin/whatever short" in text
+    assert f"{MASK} {MASK} {MASK} /usr/bin/whatever short products" in text
