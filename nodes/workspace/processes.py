@@ -37,15 +37,24 @@ async def execute(
     Raises OSError when the program cannot be started.
     """
     start = time.monotonic()
-    transport, record = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Record(limit),
-        *argv,
-        cwd=cwd,
-        env=dict(env),
-        stdin=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
+    creation = asyncio.create_task(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Record(limit),
+            *argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
     )
+    cancellation = await _outlast(creation)
+    # Without this a failed start would swallow the cancellation.
+    if cancellation and creation.exception():
+        raise cancellation
+    transport, record = creation.result()
     try:
+        if cancellation:
+            raise cancellation
         done, _ = await asyncio.wait([record.exited], timeout=seconds)
     finally:
         await _end(transport, record)
@@ -96,6 +105,20 @@ class _Record(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         if not self.exited.done():
             self.exited.set_result(None)
+
+
+async def _outlast(creation: asyncio.Task[tuple[asyncio.SubprocessTransport, _Record]]) -> BaseException | None:
+    """Wait for `creation`, and give the cancellation that came meanwhile.
+
+    Cancelled itself, it would kill the leader alone and wait for the pipes that its children hold open.
+    """
+    cancellation = None
+    while not creation.done():
+        try:
+            await asyncio.wait([creation])
+        except asyncio.CancelledError as received:
+            cancellation = received
+    return cancellation
 
 
 async def _end(transport: asyncio.SubprocessTransport, record: _Record) -> None:

@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +95,44 @@ async def test_cancellation_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await _gone(pid)
+
+
+@pytest.mark.parametrize("steps", range(1, 11))
+async def test_a_cancellation_during_the_start_ends_the_children_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    fifo, pids = tmp_path / "pid", list[int]()
+    os.mkfifo(fifo)
+
+    class Ahead(subprocess.Popen[bytes]):
+        """As on a busy machine: the program already has a child when the event loop goes on."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            pids.append(int(fifo.read_text()))
+
+    monkeypatch.setattr(subprocess, "Popen", Ahead)
+    script = "sleep 1000 & echo $! > pid; wait"
+    task = asyncio.create_task(execute(["sh", "-c", script], cwd=tmp_path, env=ENV, seconds=500))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await asyncio.wait([task], timeout=30)
+        assert task.cancelled()
+        assert [await _gone(pid) for pid in pids] == [True]
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_cancellation_is_not_lost_when_the_program_cannot_be_started(tmp_path: Path) -> None:
+    task = asyncio.create_task(execute(["no-such-program"], cwd=tmp_path, env=ENV, seconds=1))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_an_unknown_program_is_an_os_error(tmp_path: Path) -> None:

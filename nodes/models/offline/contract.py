@@ -27,34 +27,34 @@ HEAD: Shape = {
 }
 
 
-class PlainDumper(yaml.SafeDumper):
+class _PlainDumper(yaml.SafeDumper):
     """Writes equal parts out instead of linking them with anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
-def thing(required: list[str], properties: Mapping[str, object], **extra: object) -> Shape:
+def _thing(required: list[str], properties: Mapping[str, object], **extra: object) -> Shape:
     return {"type": "object", "properties": properties, "required": required, **extra}
 
 
-def ref(name: str) -> Shape:
+def _ref(name: str) -> Shape:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def json_body(name: str) -> Shape:
-    return {"content": {"application/json": {"schema": ref(name)}}}
+def _json_body(name: str) -> Shape:
+    return {"content": {"application/json": {"schema": _ref(name)}}}
 
 
-def answers(success: int, name: str, *statuses: int) -> Shape:
-    good: Shape = {"description": "Successful Response", **(json_body(name) if name else {})}
+def _answers(success: int, name: str, *statuses: int) -> Shape:
+    good: Shape = {"description": "Successful Response", **(_json_body(name) if name else {})}
     if success == 201:
         good["headers"] = {"location": {"description": "The path of the new row.", "schema": TEXT}}
-    errors = {str(s): {"description": MEANINGS[s], **json_body("ErrorResponse")} for s in statuses}
+    errors = {str(s): {"description": MEANINGS[s], **_json_body("ErrorResponse")} for s in statuses}
     return {str(success): good, **errors}
 
 
-def property_of(field: Field, *, stored: bool) -> Shape:
+def _property_of(field: Field, *, stored: bool) -> Shape:
     shape = KINDS[field.type].shape(field)
     if stored and field.type == "decimal":
         shape = {"type": "string", "description": "Two decimal places."}
@@ -67,19 +67,19 @@ def schemas(resource: Resource) -> Shape:
     """The bodies of one resource: what is written, what is read, and a page of it."""
     name, needed = resource.type_name, [field.name for field in resource.fields if not is_optional(field)]
     stored = [field.name for field in resource.fields if field.required]
-    write = {field.name: property_of(field, stored=False) for field in resource.fields}
-    read = {field.name: property_of(field, stored=True) for field in resource.fields}
-    page: Shape = {"items": {"type": "array", "items": ref(f"{name}Read")}}
+    write = {field.name: _property_of(field, stored=False) for field in resource.fields}
+    read = {field.name: _property_of(field, stored=True) for field in resource.fields}
+    page: Shape = {"items": {"type": "array", "items": _ref(f"{name}Read")}}
     page |= {counter: {"type": "integer"} for counter in ("total", "limit", "offset")}
     optional_flags = [f.name for f in resource.fields if f.type == "boolean" and not f.required]
     return {
-        f"{name}Write": thing(needed, write, additionalProperties=False),
-        f"{name}Read": thing([*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False),
-        f"{name}Page": thing(list(page), page),
+        f"{name}Write": _thing(needed, write, additionalProperties=False),
+        f"{name}Read": _thing([*stored, *optional_flags, "id"], {"id": ID, **read}, additionalProperties=False),
+        f"{name}Page": _thing(list(page), page),
     }
 
 
-def query(name: str, schema: Shape) -> Shape:
+def _query(name: str, schema: Shape) -> Shape:
     return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
@@ -87,11 +87,11 @@ def paths(resource: Resource) -> Shape:
     """The five operations of one resource."""
     name, one = resource.type_name, resource.singular
     row: Shape = {"name": f"{one}_id", "in": "path", "required": True, "schema": ID}
-    body = {"required": True, **json_body(f"{name}Write")}
+    body = {"required": True, **_json_body(f"{name}Write")}
     listing = [
-        query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
-        query("offset", {"type": "integer", "minimum": 0, "maximum": LARGEST, "default": 0}),
-        *(query(field.name, ID) for field in resource.references),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
+        _query("offset", {"type": "integer", "minimum": 0, "maximum": LARGEST, "default": 0}),
+        *(_query(field.name, ID) for field in resource.references),
     ]
 
     def operation(verb: str, responses: Shape, **parts: object) -> Shape:
@@ -100,28 +100,28 @@ def paths(resource: Resource) -> Shape:
 
     return {
         resource.path: {
-            "get": operation("list", answers(200, f"{name}Page", 422), parameters=listing),
-            "post": operation("create", answers(201, f"{name}Read", 400, 409, 413, 422), requestBody=body),
+            "get": operation("list", _answers(200, f"{name}Page", 422), parameters=listing),
+            "post": operation("create", _answers(201, f"{name}Read", 400, 409, 413, 422), requestBody=body),
         },
         f"{resource.path}/{{{one}_id}}": {
-            "get": operation("read", answers(200, f"{name}Read", 404, 422), parameters=[row]),
+            "get": operation("read", _answers(200, f"{name}Read", 404, 422), parameters=[row]),
             "put": operation(
                 "replace",
-                answers(200, f"{name}Read", 400, 404, 409, 413, 422),
+                _answers(200, f"{name}Read", 400, 404, 409, 413, 422),
                 parameters=[row],
                 requestBody=body,
             ),
-            "delete": operation("delete", answers(204, "", 404, 409, 422), parameters=[row]),
+            "delete": operation("delete", _answers(204, "", 404, 409, 422), parameters=[row]),
         },
     }
 
 
-def error_schemas() -> Shape:
-    body: Shape = {"code": TEXT, "message": TEXT, "details": {"type": "array", "items": ref("Problem")}}
+def _error_schemas() -> Shape:
+    body: Shape = {"code": TEXT, "message": TEXT, "details": {"type": "array", "items": _ref("Problem")}}
     return {
-        "Problem": thing(["field", "message"], dict.fromkeys(("field", "message"), TEXT)),
-        "ErrorBody": thing(list(body), body),
-        "ErrorResponse": thing(["error"], {"error": ref("ErrorBody")}),
+        "Problem": _thing(["field", "message"], dict.fromkeys(("field", "message"), TEXT)),
+        "ErrorBody": _thing(list(body), body),
+        "ErrorResponse": _thing(["error"], {"error": _ref("ErrorBody")}),
     }
 
 
@@ -132,6 +132,7 @@ def read_contract(text: str) -> Mapping[str, Mapping[str, object]]:
 
 
 def known_schemas(text: str) -> Shape:
+    """The component schemas by name of a contract in YAML, none when it declares none."""
     found = read_contract(text).get("components", {}).get("schemas")
     return found if isinstance(found, dict) else {}
 
@@ -140,10 +141,10 @@ def merged(existing: str, spec: ServiceSpec) -> str:
     """The contract with the resources of `spec`; other paths and schemas of `existing` stay as they are."""
     document = read_contract(existing)
     parts: Shape = dict(document.get("components", {}))
-    bodies: Shape = {**known_schemas(existing), **error_schemas()}
+    bodies: Shape = {**known_schemas(existing), **_error_schemas()}
     routes: Shape = dict(document.get("paths", {}))
     for resource in spec.resources:
         routes |= paths(resource)
         bodies |= schemas(resource)
     whole = {**HEAD, **document, "paths": routes, "components": {**parts, "schemas": bodies}}
-    return yaml.dump(whole, Dumper=PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(whole, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)

@@ -107,20 +107,20 @@ def deliver(step: Step, spec: ServiceSpec, files: Files) -> Mapping[str, str]:
         path = "docs/schema.md"
         return {**migrations(spec, files), path: schema_document(files.get(path, ""), spec.resources)}
     if step == "implementation":
-        return implementation(spec, files)
+        return _implementation(spec, files)
     path = "docs/security.md"
     return {path: security_document(files.get(path, ""), spec.resources)}
 
 
-def implementation(spec: ServiceSpec, files: Files) -> dict[str, str]:
+def _implementation(spec: ServiceSpec, files: Files) -> dict[str, str]:
     layout = layout_of(files)
-    shared = {**shared_code(layout), **field_modules(spec, layout), **shared_tests(layout, files)}
+    shared = {**shared_code(layout), **_field_modules(spec, layout), **_shared_tests(layout, files)}
     if not layout.entry:
         shared["pyproject.toml"] = PYPROJECT.replace("PACKAGE", layout.package)
         shared[".gitignore"] = "__pycache__/\n*.egg-info/\n.coverage\n*.db\n"
     written = {path: text for path, text in shared.items() if path not in files}
     for resource in spec.resources:
-        written |= resource_files(resource, layout)
+        written |= _resource_files(resource, layout)
     api = f"{layout.package}/api.py"
     written[api] = with_routers(files.get(api, shared[api]), spec.resources, layout.module)
     if layout.entry:
@@ -129,7 +129,7 @@ def implementation(spec: ServiceSpec, files: Files) -> dict[str, str]:
     return written
 
 
-def placed(text: str, layout: Layout) -> str:
+def _placed(text: str, layout: Layout) -> str:
     depth = str(layout.package.count("/") + 1)
     text = text.replace("PKG", layout.module).replace("DEPTH", depth)
     return text.replace("MIGRATIONS_DIR", layout.migrations)
@@ -139,21 +139,21 @@ def shared_code(layout: Layout) -> dict[str, str]:
     """The modules every resource uses; a foreign application keeps its own `main`."""
     names = ("api", "database", "errors", "parameters", "store", *(() if layout.entry else ("main",)))
     packages = {"": "An API", "routers/": "Endpoints", "schemas/": "Bodies", "tables/": "SQL statements"}
-    written = {f"{layout.package}/{name}.py": placed(template(f"app/{name}"), layout) for name in names}
+    written = {f"{layout.package}/{name}.py": _placed(template(f"app/{name}"), layout) for name in names}
     for folder, what in packages.items():
         written[f"{layout.package}/{folder}__init__.py"] = f'"""{what}, one resource per module."""\n'
     return written
 
 
-def field_modules(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
+def _field_modules(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
     used = {KINDS[field.type].module for resource in spec.resources for field in resource.fields} - {""}
     used |= {"iso"} if used & {"day", "moment"} else set()
     folder = f"{layout.package}/fields"
-    written = {f"{folder}/{name}.py": placed(template(f"app/fields/{name}"), layout) for name in sorted(used)}
+    written = {f"{folder}/{name}.py": _placed(template(f"app/fields/{name}"), layout) for name in sorted(used)}
     return {**({f"{folder}/__init__.py": '"""Types of fields."""\n'} if used else {}), **written}
 
 
-def shared_tests(layout: Layout, files: Files) -> dict[str, str]:
+def _shared_tests(layout: Layout, files: Files) -> dict[str, str]:
     names = ("conftest", "crud_tests", "test_contract", "test_database", "test_refusals", "test_store")
     texts = {name: template(f"tests/{name}") for name in (*names, *(() if layout.entry else ("test_main",)))}
     texts["__init__"] = '"""Tests of the API."""\n'
@@ -161,11 +161,11 @@ def shared_tests(layout: Layout, files: Files) -> dict[str, str]:
     name = application_name(node) if node else "app"
     module = dotted(layout.entry) if layout.entry else f"{layout.module}.main"
     imported = f"from {module} import {name}" + ("" if name == "app" else " as app")
-    filled = {key: placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
+    filled = {key: _placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
     return {f"{layout.tests}/{key}.py": text for key, text in filled.items()}
 
 
-def resource_files(resource: Resource, layout: Layout) -> dict[str, str]:
+def _resource_files(resource: Resource, layout: Layout) -> dict[str, str]:
     name = f"{resource.plural}.py"
     return {
         f"{layout.package}/schemas/{name}": resource_texts.schemas(resource, layout.module),

@@ -79,6 +79,7 @@ def with_sections(text: str, sections: dict[str, str]) -> str:
 
 
 def schema_document(text: str, resources: tuple[Resource, ...]) -> str:
+    """The Markdown record of the tables: `text`, begun afresh if empty, with a section for each new resource."""
     return with_sections(text or SCHEMA, {resource.label: description(resource) for resource in resources})
 
 
@@ -104,4 +105,5 @@ def endpoints(resource: Resource) -> str:
 
 
 def security_document(text: str, resources: tuple[Resource, ...]) -> str:
+    """The Markdown record of the review: `text`, begun afresh if empty, with a section for each new resource."""
     return with_sections(text or SECURITY, {f"Endpoints of {r.label}": endpoints(r) for r in resources})

@@ -31,22 +31,18 @@ class Refusal(Exception):
     """A sentence about the part of an objective that is not understood."""
 
 
-def refuse(sentence: str) -> Refusal:
-    return Refusal(sentence)
-
-
 Change = Callable[[Field, re.Match[str]], Field]
 
 
-def pointing(field: Field, found: re.Match[str]) -> Field:
+def _pointing(field: Field, found: re.Match[str]) -> Field:
     return replace(field, type="reference", references=plural_of(singular_of(snake(found["to"]))), inferred=False)
 
 
-def of_type(field: Field, found: re.Match[str]) -> Field:
+def _of_type(field: Field, found: re.Match[str]) -> Field:
     return replace(field, type=TYPES[found["type"].lower()], inferred=False)
 
 
-def of_length(field: Field, found: re.Match[str]) -> Field:
+def _of_length(field: Field, found: re.Match[str]) -> Field:
     return replace(field, maximum_length=int(found["length"]))
 
 
@@ -57,30 +53,30 @@ POINTING = (
 )
 
 
-def of_sized_type(field: Field, found: re.Match[str]) -> Field:
-    return of_length(of_type(field, found), found)
+def _of_sized_type(field: Field, found: re.Match[str]) -> Field:
+    return _of_length(_of_type(field, found), found)
 
 
-def between(field: Field, found: re.Match[str]) -> Field:
+def _between(field: Field, found: re.Match[str]) -> Field:
     bounds = {name: int(text) for name, text in found.groupdict().items() if text}
     return replace(field, minimum=bounds.get("low", field.minimum), maximum=bounds.get("high", field.maximum))
 
 
 # In this order: a rule that begins like another one comes first.
 RULES: tuple[tuple[str, Change], ...] = (
-    (rf"(?P<type>{TYPE_WORDS})\s*\((?P<length>\d+)\)", of_sized_type),
-    (r"max(?:imum)?[ _-]?length\s*(?:of|=|:)?\s*(?P<length>\d+)", of_length),
-    (r"(?:max(?:imum)?|up to|at most|limited to)\s*(?P<length>\d+) (?:characters|chars|letters)", of_length),
-    (r"(?P<low>-?\d+)\.\.(?P<high>-?\d+)", between),
-    (r"(?:>=|≥|at least|min(?:imum)?(?: of)?)\s*[:=]?\s*(?P<low>-?\d+)", between),
-    (r"(?:<=|≤|at most|up to|max(?:imum)?(?: of)?)\s*[:=]?\s*(?P<high>-?\d+)", between),
+    (rf"(?P<type>{TYPE_WORDS})\s*\((?P<length>\d+)\)", _of_sized_type),
+    (r"max(?:imum)?[ _-]?length\s*(?:of|=|:)?\s*(?P<length>\d+)", _of_length),
+    (r"(?:max(?:imum)?|up to|at most|limited to)\s*(?P<length>\d+) (?:characters|chars|letters)", _of_length),
+    (r"(?P<low>-?\d+)\.\.(?P<high>-?\d+)", _between),
+    (r"(?:>=|≥|at least|min(?:imum)?(?: of)?)\s*[:=]?\s*(?P<low>-?\d+)", _between),
+    (r"(?:<=|≤|at most|up to|max(?:imum)?(?: of)?)\s*[:=]?\s*(?P<high>-?\d+)", _between),
     (r"non-?negative|not negative", lambda f, _: replace(f, minimum=0)),
     (r"required|mandatory|not null|non-?null(?:able)?", lambda f, _: replace(f, required=True)),
     (r"optional|nullable", lambda f, _: replace(f, required=False)),
     (r"unique", lambda f, _: replace(f, unique=True)),
-    (rf"{POINTING} (?P<to>{NAME})(?=$|[,;)])", pointing),
+    (rf"{POINTING} (?P<to>{NAME})(?=$|[,;)])", _pointing),
     (r"fk|foreign key|reference|relation", lambda f, _: replace(f, type="reference", inferred=False)),
-    (rf"(?:an? )?(?P<type>{TYPE_WORDS})\b(?:\s*\(\s*\))?", of_type),
+    (rf"(?:an? )?(?P<type>{TYPE_WORDS})\b(?:\s*\(\s*\))?", _of_type),
 )
 
 
@@ -100,14 +96,15 @@ def with_rules(field: Field, text: str) -> Field | None:
 
 
 def is_rule(text: str) -> bool:
+    """Whether `text` holds nothing but types and rules, so that it cannot be the name of a field."""
     return with_rules(Field("x"), text) is not None
 
 
-def with_choices(field: Field, text: str) -> Field:
+def _with_choices(field: Field, text: str) -> Field:
     listed = re.split(r"\s*[|/]\s*" if re.search(r"[|/]", text) else r"\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+", text)
     values = tuple(value.strip(" '\"") for value in listed)
     if len(set(values)) < 2 or not all(re.fullmatch(r"[A-Za-z0-9][\w -]{0,39}", value) for value in values):
-        raise refuse(f'The choices "{text}" of {field.name} are not understood.')
+        raise Refusal(f'The choices "{text}" of {field.name} are not understood.')
     return replace(field, type="choice", choices=tuple(dict.fromkeys(values)), inferred=False)
 
 
@@ -116,9 +113,9 @@ def noun(text: str) -> str:
     name = snake(text)
     words = name.split("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME or len(words) > 5:
-        raise refuse(f'"{text}" is not understood as the name of a field or resource.')
+        raise Refusal(f'"{text}" is not understood as the name of a field or resource.')
     if len(words) > 1 and (words[0] in VERBS or STRUCTURE & set(words[1:]) or PREPOSITIONS & set(words[1:-1])):
-        raise refuse(f'"{text}" asks for something else than fields and relations.')
+        raise Refusal(f'"{text}" asks for something else than fields and relations.')
     return name
 
 
@@ -131,9 +128,9 @@ def named(text: str) -> Field:
         text = text[found.end() :]
     name = noun(text)
     if SECRET.fullmatch(name):
-        raise refuse(f'"{text}" is a secret, and keeping secrets needs more than CRUD.')
+        raise Refusal(f'"{text}" is a secret, and keeping secrets needs more than CRUD.')
     if name.split("_")[-1] in BEYOND or NEVER & set(name.split("_")):
-        raise refuse(f'"{text}" asks for more than CRUD.')
+        raise Refusal(f'"{text}" asks for more than CRUD.')
     return replace(field, name=name)
 
 
@@ -162,9 +159,9 @@ def field_of(text: str) -> Field:
     for rule in [*rules, *inside]:
         changed = with_rules(field, rule)
         if changed is None and (re.search(r"[|/]", rule) or field.name.split("_")[-1] in CHOICES):
-            changed = with_choices(field, rule)
+            changed = _with_choices(field, rule)
         if changed is None:
-            raise refuse(f'"{rule.strip()}" of {field.name} is not understood.')
+            raise Refusal(f'"{rule.strip()}" of {field.name} is not understood.')
         field = changed
     return checked(inferred(field))
 
@@ -213,5 +210,5 @@ def checked(field: Field) -> Field:
         (field.unique and numeric and span < 10, "it has too few values to be unique"),
     ):
         if wrong:
-            raise refuse(f"The rules of {field.name} do not fit: {why}.")
+            raise Refusal(f"The rules of {field.name} do not fit: {why}.")
     return field

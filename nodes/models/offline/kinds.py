@@ -26,48 +26,48 @@ class Kind:
     module: str = ""
 
 
-def lowest(field: Field) -> int:
+def _lowest(field: Field) -> int:
     return -LARGEST if field.minimum is None else field.minimum
 
 
-def highest(field: Field) -> int:
+def _highest(field: Field) -> int:
     return LARGEST if field.maximum is None else field.maximum
 
 
-def length(field: Field) -> int:
+def _length(field: Field) -> int:
     return field.maximum_length or (10_000 if field.type == "text" else 255)
 
 
-def bounds(field: Field) -> Shape:
+def _bounds(field: Field) -> Shape:
     limits = {"minimum": field.minimum, "maximum": field.maximum}
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def limits(field: Field) -> list[str]:
+def _limits(field: Field) -> list[str]:
     pairs = (("ge", field.minimum), ("le", field.maximum))
     return [f"{name}={limit}" for name, limit in pairs if limit is not None]
 
 
-def comparisons(field: Field, operand: str) -> str:
+def _comparisons(field: Field, operand: str) -> str:
     pairs = ((">=", field.minimum), ("<=", field.maximum))
     checks = [f"{operand} {sign} {limit}" for sign, limit in pairs if limit is not None]
     return f" CHECK ({' AND '.join(checks)})" if checks else ""
 
 
-def just_outside(field: Field, template: str) -> list[str]:
+def _just_outside(field: Field, template: str) -> list[str]:
     below = [] if field.minimum is None else [template.format(field.minimum - 1)]
     return below + ([] if field.maximum is None else [template.format(field.maximum + 1)])
 
 
-def at_the_bounds(field: Field, template: str) -> list[tuple[str, str]]:
+def _at_the_bounds(field: Field, template: str) -> list[tuple[str, str]]:
     found = [template.format(limit) for limit in (field.minimum, field.maximum) if limit is not None]
     return [(text, text) for text in found]
 
 
 def numbered(field: Field, template: str) -> str:
     """A value inside the bounds, a different one per row when it must be unique."""
-    start = max(lowest(field), 1) if highest(field) >= 1 else lowest(field)
-    span = highest(field) - start
+    start = max(_lowest(field), 1) if _highest(field) >= 1 else _lowest(field)
+    span = _highest(field) - start
     if not field.unique:
         return template.format(start)
     offset = f"number % {span + 1}" if span < 1000 else "number"
@@ -75,21 +75,21 @@ def numbered(field: Field, template: str) -> str:
     return amount if template == "{}" else f"float({amount})" if template == "{}.0" else f'f"{{{amount}}}.00"'
 
 
-def text_sample(field: Field) -> str:
+def _text_sample(field: Field) -> str:
     words = field.name.replace("_", " ")
     if field.unique:
-        return f'f"{words} {{number}}"' if length(field) >= len(words) + 8 else "str(number)"
-    return json.dumps(words[: length(field)].strip())
+        return f'f"{words} {{number}}"' if _length(field) >= len(words) + 8 else "str(number)"
+    return json.dumps(words[: _length(field)].strip())
 
 
-def text_kind(sql_type: str = "TEXT") -> Kind:
+def _text_kind(sql_type: str = "TEXT") -> Kind:
     return Kind(
-        sql=lambda f: f'{sql_type} CHECK (length("{f.name}") BETWEEN 1 AND {length(f)})',
-        annotation=lambda f: f"Annotated[str, Field(min_length=1, max_length={length(f)})]",
-        shape=lambda f: {"type": "string", "minLength": 1, "maxLength": length(f)},
-        good=lambda f: [('"é"', '"é"'), (f'"x" * {length(f)}', f'"x" * {length(f)}')],
-        bad=lambda f: ['""', f'"x" * {length(f) + 1}', "1", '"\\ud800"'],
-        sample=text_sample,
+        sql=lambda f: f'{sql_type} CHECK (length("{f.name}") BETWEEN 1 AND {_length(f)})',
+        annotation=lambda f: f"Annotated[str, Field(min_length=1, max_length={_length(f)})]",
+        shape=lambda f: {"type": "string", "minLength": 1, "maxLength": _length(f)},
+        good=lambda f: [('"é"', '"é"'), (f'"x" * {_length(f)}', f'"x" * {_length(f)}')],
+        bad=lambda f: ['""', f'"x" * {_length(f) + 1}', "1", '"\\ud800"'],
+        sample=_text_sample,
     )
 
 
@@ -106,56 +106,56 @@ def typed_text(module: str, sql: str, sample: str, unique: str, *, shape: Shape,
     )
 
 
-def annotated(name: str, field: Field) -> str:
-    arguments = ", ".join(limits(field))
+def _annotated(name: str, field: Field) -> str:
+    arguments = ", ".join(_limits(field))
     return f"Annotated[{name}, Field({arguments})]" if arguments else name
 
 
-def amount_shape(field: Field) -> Shape:
+def _amount_shape(field: Field) -> Shape:
     text = {"type": "string", "pattern": r"^-?\d{1,10}(\.\d{1,2})?$"}
     return {
-        "anyOf": [{"type": "number", **bounds(field)}, text],
+        "anyOf": [{"type": "number", **_bounds(field)}, text],
         "description": "At most two decimal places.",
     }
 
 
-def amount_sql(field: Field) -> str:
-    bounds = comparisons(field, f'CAST("{field.name}" AS REAL)')
+def _amount_sql(field: Field) -> str:
+    bounds = _comparisons(field, f'CAST("{field.name}" AS REAL)')
     return "TEXT" + (bounds or f' CHECK (length("{field.name}") > 3)')
 
 
-def integer_annotation(field: Field) -> str:
+def _integer_annotation(field: Field) -> str:
     floor = "-LARGEST" if field.minimum is None else field.minimum
     ceiling = "LARGEST" if field.maximum is None else field.maximum
     return f"Annotated[StrictInt, Field(ge={floor}, le={ceiling})]"
 
 
 KINDS = {
-    "string": text_kind(),
-    "text": text_kind(),
+    "string": _text_kind(),
+    "text": _text_kind(),
     "integer": Kind(
-        sql=lambda f: f'INTEGER CHECK ("{f.name}" BETWEEN {lowest(f)} AND {highest(f)})',
-        annotation=integer_annotation,
-        shape=lambda f: {"type": "integer", "minimum": lowest(f), "maximum": highest(f)},
-        good=lambda f: [(str(limit), str(limit)) for limit in (lowest(f), highest(f))],
-        bad=lambda f: [str(lowest(f) - 1), str(highest(f) + 1), f'"{lowest(f)}"', "1.5"],
+        sql=lambda f: f'INTEGER CHECK ("{f.name}" BETWEEN {_lowest(f)} AND {_highest(f)})',
+        annotation=_integer_annotation,
+        shape=lambda f: {"type": "integer", "minimum": _lowest(f), "maximum": _highest(f)},
+        good=lambda f: [(str(limit), str(limit)) for limit in (_lowest(f), _highest(f))],
+        bad=lambda f: [str(_lowest(f) - 1), str(_highest(f) + 1), f'"{_lowest(f)}"', "1.5"],
         sample=lambda f: numbered(f, "{}"),
     ),
     "number": Kind(
-        sql=lambda f: "REAL" + comparisons(f, f'"{f.name}"'),
-        annotation=lambda f: annotated("Number", f),
-        shape=lambda f: {"type": "number", **bounds(f)},
-        good=lambda f: [(numbered_half(f), numbered_half(f)), *at_the_bounds(f, "{}.0")],
-        bad=lambda f: ['"1.5"', *just_outside(f, "{}.0")],
+        sql=lambda f: "REAL" + _comparisons(f, f'"{f.name}"'),
+        annotation=lambda f: _annotated("Number", f),
+        shape=lambda f: {"type": "number", **_bounds(f)},
+        good=lambda f: [(numbered_half(f), numbered_half(f)), *_at_the_bounds(f, "{}.0")],
+        bad=lambda f: ['"1.5"', *_just_outside(f, "{}.0")],
         sample=lambda f: numbered(f, "{}.0"),
         module="number",
     ),
     "decimal": Kind(
-        sql=amount_sql,
-        annotation=lambda f: annotated("Money", f),
-        shape=amount_shape,
-        good=lambda f: [(f'"{in_cents(f)}5"', f'"{in_cents(f)}50"'), *at_the_bounds(f, '"{}.00"')],
-        bad=lambda f: ['"1.001"', '"NaN"', '"12345678901.00"', *just_outside(f, '"{}.00"')],
+        sql=_amount_sql,
+        annotation=lambda f: _annotated("Money", f),
+        shape=_amount_shape,
+        good=lambda f: [(f'"{in_cents(f)}5"', f'"{in_cents(f)}50"'), *_at_the_bounds(f, '"{}.00"')],
+        bad=lambda f: ['"1.001"', '"NaN"', '"12345678901.00"', *_just_outside(f, '"{}.00"')],
         sample=lambda f: numbered(f, '"{}.00"'),
         module="money",
     ),
@@ -195,7 +195,7 @@ KINDS = {
         bad=['"javascript:alert(1)"', '"https://a b"', '"https://" + "a" * 1993'],
     ),
     "choice": Kind(
-        sql=lambda f: f'TEXT CHECK ("{f.name}" IN ({", ".join(quoted(choice) for choice in f.choices)}))',
+        sql=lambda f: f'TEXT CHECK ("{f.name}" IN ({", ".join(_quoted(choice) for choice in f.choices)}))',
         annotation=lambda f: f"{camel(f.name)}Choice",
         shape=lambda f: {"type": "string", "enum": list(f.choices)},
         good=lambda f: [(json.dumps(choice),) * 2 for choice in f.choices],
@@ -213,17 +213,17 @@ KINDS = {
 }  # fmt: skip
 
 
-def quoted(choice: str) -> str:
+def _quoted(choice: str) -> str:
     return "'" + choice.replace("'", "''") + "'"
 
 
 def numbered_half(field: Field) -> str:
     """A fraction inside the bounds, to prove that fractions survive."""
-    start = lowest(field) if field.minimum is not None else min(highest(field) - 1, 1)
+    start = _lowest(field) if field.minimum is not None else min(_highest(field) - 1, 1)
     return str(start + 0.5)
 
 
 def in_cents(field: Field) -> str:
     """A whole amount inside the bounds and a decimal point: one more digit must come back as two."""
-    start = max(lowest(field), 0) if highest(field) > 0 else highest(field) - 1
+    start = max(_lowest(field), 0) if _highest(field) > 0 else _highest(field) - 1
     return f"{start}."

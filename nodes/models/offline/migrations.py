@@ -14,7 +14,7 @@ def column(field: Field) -> str:
     return f'"{field.name}" {sql_type}{flags}{check and " " + check}'
 
 
-def up(resource: Resource) -> str:
+def _up(resource: Resource) -> str:
     columns = ['"id" INTEGER PRIMARY KEY AUTOINCREMENT', *(column(field) for field in resource.fields)]
     table = f'CREATE TABLE "{resource.plural}" (\n    ' + ",\n    ".join(columns) + "\n);\n"
     return table + "".join(
@@ -33,12 +33,12 @@ def migrations(spec: ServiceSpec, files: Files) -> Mapping[str, str]:
     for resource in spec.resources:
         number = numbers.setdefault(resource.plural, max(numbers.values(), default=0) + 1)
         stem = f"{folder}/{number:04}_{resource.plural}"
-        written[f"{stem}.up.sql"] = up(resource)
+        written[f"{stem}.up.sql"] = _up(resource)
         written[f"{stem}.down.sql"] = f'DROP TABLE "{resource.plural}";\n'
     return written
 
 
-def rules(field: Field) -> str:
+def _rules(field: Field) -> str:
     parts = ["required" if field.required else "optional", *(["unique"] if field.unique else [])]
     parts += [f"row of {field.references}, which cannot be deleted while it is referenced"] * bool(field.references)
     parts += [f"at least {field.minimum}"] if field.minimum is not None else []
@@ -49,6 +49,6 @@ def rules(field: Field) -> str:
 
 def description(resource: Resource) -> str:
     """The section of docs/schema.md about one table."""
-    rows = "".join(f"| {field.name} | {field.type} | {rules(field)} |\n" for field in resource.fields)
+    rows = "".join(f"| {field.name} | {field.type} | {_rules(field)} |\n" for field in resource.fields)
     head = "| column | type | rules |\n| --- | --- | --- |\n"
     return f"{head}| id | integer | primary key, never reused |\n{rows}"

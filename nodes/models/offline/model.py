@@ -36,18 +36,22 @@ class Resource:
 
     @property
     def path(self) -> str:
+        """The URL path of the list, with a leading slash and in kebab-case: `/order-items`."""
         return "/" + self.plural.replace("_", "-")
 
     @property
     def label(self) -> str:
+        """The plural for readers, in lower case with spaces: `order items`."""
         return self.plural.replace("_", " ")
 
     @property
     def type_name(self) -> str:
+        """The singular in CamelCase, from which schemas and classes take their names: `OrderItem`."""
         return camel(self.singular)
 
     @property
     def references(self) -> tuple[Field, ...]:
+        """The foreign keys in the order of the fields; the lists of the API can be filtered by them."""
         return tuple(field for field in self.fields if field.references)
 
 

@@ -26,7 +26,7 @@ def related(resources: dict[str, list[Field]], collections: list[tuple[str, str]
                 raise Refusal(msg)
             resources[target].append(Field(singular).referring(names[singular]))
     found = [settled(Resource(one, names[one], tuple(fields)), names) for one, fields in resources.items()]
-    return ServiceSpec(tuple(ordered(found)))
+    return ServiceSpec(tuple(_ordered(found)))
 
 
 def settled(resource: Resource, names: dict[str, str]) -> Resource:
@@ -68,7 +68,7 @@ def reference(one: Field, names: dict[str, str]) -> Field:
     return one.referring(target) if target and ((one.inferred and one.type == "string") or numbered) else one
 
 
-def ordered(resources: list[Resource]) -> Iterator[Resource]:
+def _ordered(resources: list[Resource]) -> Iterator[Resource]:
     waiting = list(resources)
     while waiting:
         left = {resource.plural for resource in waiting}

@@ -24,10 +24,12 @@ class Layout:
 
     @property
     def module(self) -> str:
+        """The import name of the package: `src/shop/crud_api` gives `shop.crud_api`."""
         return dotted(self.package)
 
 
 def dotted(path: str) -> str:
+    """The import name of a file or folder of the repository, where `src/` is no part of it."""
     return path.removeprefix("src/").removesuffix(".py").replace("/", ".")
 
 
@@ -46,6 +48,7 @@ def application_of(text: str) -> ast.Assign | None:
 
 
 def application_name(node: ast.Assign) -> str:
+    """The name under which other modules import what `application_of` found."""
     return ast.unparse(node.targets[0])
 
 

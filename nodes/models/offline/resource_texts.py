@@ -32,11 +32,12 @@ TAKEN = frozenset(
 )
 
 
-def attribute(name: str) -> str:
+def _attribute(name: str) -> str:
     return f"{name}_" if name in TAKEN or name.startswith("model_") else name
 
 
 def is_optional(field: Field) -> bool:
+    """Whether a request may leave the field out: nullable ones become null and booleans false."""
     return not field.required or field.type == "boolean"
 
 
@@ -44,14 +45,14 @@ def declaration(field: Field, *, stored: bool) -> str:
     """One line of a model; what is stored is always there, and SQLite keeps booleans as 0 and 1."""
     plain = "bool" if stored and field.type == "boolean" else KINDS[field.type].annotation(field)
     kind = plain if field.required else f"{plain} | None"
-    alias = f'alias="{field.name}"' if attribute(field.name) != field.name else ""
+    alias = f'alias="{field.name}"' if _attribute(field.name) != field.name else ""
     default = "" if stored or not is_optional(field) else "None" if not field.required else "False"
     arguments = "".join(f"        {part},\n" for part in (default and f"default={default}", alias) if part)
     value = f"Field(\n{arguments}    )" if alias else default
-    return f"    {attribute(field.name)}: {kind}{value and f' = {value}'}\n"
+    return f"    {_attribute(field.name)}: {kind}{value and f' = {value}'}\n"
 
 
-def choice_alias(field: Field) -> str:
+def _choice_alias(field: Field) -> str:
     choices = [json.dumps(choice) for choice in field.choices]
     line = f"{camel(field.name)}Choice = Literal[{', '.join(choices)}]\n"
     if len(line) <= WIDTH + 1:
@@ -62,20 +63,20 @@ def choice_alias(field: Field) -> str:
 def schemas(resource: Resource, pkg: str) -> str:
     """The module with the bodies of requests and responses."""
     name, fields = resource.type_name, resource.fields
-    body = "".join(choice_alias(field) for field in fields if field.choices)
+    body = "".join(_choice_alias(field) for field in fields if field.choices)
     body += ("\n\n" if body else "") + f"class {name}Write(Payload):\n"
     config = "    model_config = ConfigDict(serialize_by_alias=True)\n\n"
-    body += config if any(attribute(field.name) != field.name for field in fields) else ""
+    body += config if any(_attribute(field.name) != field.name for field in fields) else ""
     body += "".join(declaration(field, stored=False) for field in fields)
     redeclared = [field for field in fields if field.type == "boolean"]
     body += f"\n\nclass {name}Read({name}Write):\n    id: int\n"
     body += "".join(declaration(field, stored=True) for field in redeclared)
     body += f"\n\nclass {name}Page(BaseModel):\n    items: list[{name}Read]\n"
     body += "".join(f"    {counter}: int\n" for counter in ("total", "limit", "offset"))
-    return f'"""What clients send and get for {resource.label}."""\n\n{imports(resource, body, pkg)}{body}'
+    return f'"""What clients send and get for {resource.label}."""\n\n{_imports(resource, body, pkg)}{body}'
 
 
-def imports(resource: Resource, body: str, pkg: str) -> str:
+def _imports(resource: Resource, body: str, pkg: str) -> str:
     standard = "import uuid\n" if "uuid.UUID" in body else ""
     typing = [name for name in ("Annotated", "Literal") if f"{name}[" in body]
     standard += f"from typing import {', '.join(typing)}\n" if typing else ""
@@ -95,9 +96,9 @@ def imports(resource: Resource, body: str, pkg: str) -> str:
 def table(resource: Resource, pkg: str) -> str:
     """The module with the SQL statements: literal text only, so that no value can become part of one."""
     names = [field.name for field in resource.fields]
-    columns = "".join(f'            "{name}"{sep}\n' for name, sep in separated(names))
-    values = "".join(f"            :{name}{sep}\n" for name, sep in separated(names))
-    changes = "".join(f'            "{name}" = :{name}{sep}\n' for name, sep in separated(names))
+    columns = "".join(f'            "{name}"{sep}\n' for name, sep in _separated(names))
+    values = "".join(f"            :{name}{sep}\n" for name, sep in _separated(names))
+    changes = "".join(f'            "{name}" = :{name}{sep}\n' for name, sep in _separated(names))
     lines = [
         f'    insert="""\n        INSERT INTO "{resource.plural}" (\n{columns}        ) VALUES (\n{values}'
         f'        ) RETURNING *\n    """,\n',
@@ -121,7 +122,7 @@ FILTER = '        "NAME": \'"NAME" = ?\',\n'
 PARENT = '        "NAME": \'SELECT 1 FROM "TABLE" WHERE "id" = ?\',\n'
 
 
-def separated(names: list[str]) -> list[tuple[str, str]]:
+def _separated(names: list[str]) -> list[tuple[str, str]]:
     return [(name, "," if name != names[-1] else "") for name in names]
 
 
@@ -194,10 +195,10 @@ def router(resource: Resource, pkg: str) -> str:
     if not names:
         text = text.replace("from typing import Annotated\n\n", "").replace("APIRouter, Query", "APIRouter")
         text = text.replace("LARGEST, ", "")
-    return filled(text, resource, pkg)
+    return _filled(text, resource, pkg)
 
 
-def filled(text: str, resource: Resource, pkg: str) -> str:
+def _filled(text: str, resource: Resource, pkg: str) -> str:
     for mark, value in (
         ("PKG", pkg),
         ("LABEL", resource.label),
@@ -225,17 +226,17 @@ def tests(resource: Resource) -> str:
         if is_optional(field)
     )
     unique = [field.name for field in resource.fields if field.unique]
-    parents = [f'"{f.name}": {parent_class(f, resource)}' for f in resource.references]
+    parents = [f'"{f.name}": {_parent_class(f, resource)}' for f in resource.references]
     modules = sorted({f"test_{f.references}" for f in resource.references if f.references != resource.plural})
     text = f'"""{resource.label.capitalize()}."""\n\n'
-    text += imported(modules)
+    text += _imported(modules)
     text += f"from .crud_tests import CrudTests\n\n\nclass Test{camel(resource.plural)}(CrudTests):\n"
     text += f'    path = "{resource.path}"\n'
-    text += assigned("required", [json.dumps(name) for name in required])
+    text += _assigned("required", [json.dumps(name) for name in required])
     text += f"    defaults = {{\n{defaults}    }}\n" if defaults else ""
-    text += assigned("unique", [json.dumps(name) for name in unique])
-    text += assigned("good", [row(json.dumps(name), *values) for name, *values in good])
-    text += assigned("bad", [row(json.dumps(name), value) for name, value in bad])
+    text += _assigned("unique", [json.dumps(name) for name in unique])
+    text += _assigned("good", [_row(json.dumps(name), *values) for name, *values in good])
+    text += _assigned("bad", [_row(json.dumps(name), value) for name, value in bad])
     head = "\n    @classmethod\n    def"
     text += f"{head} sample(cls, number):\n        return {{\n{sample}        }}\n" if sample else ""
     entries = "".join(f"            {parent},\n" for parent in parents)
@@ -243,26 +244,26 @@ def tests(resource: Resource) -> str:
     return text
 
 
-def row(*parts: str) -> str:
+def _row(*parts: str) -> str:
     line = f"({', '.join(parts)})"
     if len(line) + 9 <= WIDTH:
         return line
     return "(\n" + "".join(f"            {part},\n" for part in parts) + "        )"
 
 
-def parent_class(field: Field, resource: Resource) -> str:
+def _parent_class(field: Field, resource: Resource) -> str:
     name = f"Test{camel(field.references or '')}"
     return name if field.references == resource.plural else f"test_{field.references}.{name}"
 
 
-def imported(modules: list[str]) -> str:
+def _imported(modules: list[str]) -> str:
     line = f"from . import {', '.join(modules)}\n"
     if len(line) > WIDTH + 1:
         return "from . import (\n" + "".join(f"    {module},\n" for module in modules) + ")\n"
     return line if modules else ""
 
 
-def assigned(name: str, entries: list[str]) -> str:
+def _assigned(name: str, entries: list[str]) -> str:
     line = f"    {name} = ({', '.join(entries)},)\n"
     if len(entries) == 1 and len(line) <= WIDTH + 1:
         return line

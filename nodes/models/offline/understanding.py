@@ -86,7 +86,7 @@ class Draft:
 def understand(objective: str) -> ServiceSpec | None:
     """The specification of an objective, or None when any part of it is not understood (see `why_not`)."""
     try:
-        return parse(objective)
+        return _parse(objective)
     except Refusal:
         return None
 
@@ -94,13 +94,13 @@ def understand(objective: str) -> ServiceSpec | None:
 def why_not(objective: str) -> str:
     """One sentence on the part of an objective that is not understood; an empty text when all of it is."""
     try:
-        parse(objective)
+        _parse(objective)
     except Refusal as refusal:
         return str(refusal)
     return ""
 
 
-def parse(objective: str) -> ServiceSpec:
+def _parse(objective: str) -> ServiceSpec:
     text = " ".join(re.sub(r"[\"`\u201c\u201d]", "", re.sub(r"\n\s*[-*\u2022]\s+", "; ", objective)).split()).rstrip(
         ".!"
     )
@@ -131,13 +131,13 @@ def normalised(text: str) -> str:
     word = r"[A-Za-z][\w-]*"
     last = rf"(?:\s*,?\s+or\s+{word}|\s*,?\s+and\s+{word}(?=\s*(?:$|[;.)])))?"
     listing = rf"({word}(?:\s*[,/|]\s*(?!(?:and|or)\b){word})*{last})"
-    text = re.sub(r"\(\s*(?:one of|either|any of)\s*:?\s*([^()]*)\)", choices, text, flags=re.I)
-    text = re.sub(rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", choices, text, flags=re.I)
-    text = re.sub(rf":\s*({word}(?:\s*[|/]\s*{word})+|{word}(?:, {word})* or {word})", choices, text)
-    return re.sub(r":?\s*\b(?:one of|enum)\s*:?\s*\(([^()]*)\)", choices, text, flags=re.I)
+    text = re.sub(r"\(\s*(?:one of|either|any of)\s*:?\s*([^()]*)\)", _choices, text, flags=re.I)
+    text = re.sub(rf":?\s*\b(?:one of|either|any of|enum(?: of)?)\s*:?\s+{listing}", _choices, text, flags=re.I)
+    text = re.sub(rf":\s*({word}(?:\s*[|/]\s*{word})+|{word}(?:, {word})* or {word})", _choices, text)
+    return re.sub(r":?\s*\b(?:one of|enum)\s*:?\s*\(([^()]*)\)", _choices, text, flags=re.I)
 
 
-def choices(found: re.Match[str]) -> str:
+def _choices(found: re.Match[str]) -> str:
     return f" ({'|'.join(re.split(SEPARATORS, found[1]))})"
 
 
@@ -162,13 +162,13 @@ def read_item(draft: Draft, item: str) -> None:
     relating, draft.relating = draft.relating, False
     if relating and continues(draft, item):
         return
-    for pattern, read in ((RELATED, read_relation), (LISTED, read_list), (OPENING, read_opening)):
+    for pattern, read in ((RELATED, _read_relation), (LISTED, _read_list), (OPENING, _read_opening)):
         found = pattern.fullmatch(item)
         if found and read(draft, found):
             return
     many = MANY.fullmatch(item)
     if many and draft.open:
-        draft.collections.append((draft.open, draft_noun(many["target"])))
+        draft.collections.append((draft.open, _draft_noun(many["target"])))
     elif draft.open and draft.resources[draft.open] and FLAGS.fullmatch(item):
         last = draft.resources[draft.open].pop()
         draft.resources[draft.open].append(checked(with_rules(last, item) or last))
@@ -186,14 +186,14 @@ def continues(draft: Draft, item: str) -> bool:
     found = re.fullmatch(rf"{ARTICLE}(?P<target>{NAME})(?:\s+(?:with|having)\s+(?P<rest>.+))?", item, re.I)
     if not found or singular_of(snake(found["target"])) not in draft.resources:
         return False
-    target = draft_noun(found["target"])
+    target = _draft_noun(found["target"])
     draft.resources[draft.open].append(Field(target).referring(plural_of(target)))
     if found["rest"]:
         read_item(draft, found["rest"])
     return True
 
 
-def draft_noun(text: str) -> str:
+def _draft_noun(text: str) -> str:
     return singular_of(noun(text))
 
 
@@ -207,11 +207,11 @@ def subject_of(draft: Draft, text: str | None) -> str:
     return "" if draft.resources else draft.resource(name)
 
 
-def read_relation(draft: Draft, found: re.Match[str]) -> bool:
+def _read_relation(draft: Draft, found: re.Match[str]) -> bool:
     subject = subject_of(draft, found["subject"])
     if not subject:
         return False
-    target = draft_noun(found["target"])
+    target = _draft_noun(found["target"])
     draft.resources[subject].append(Field(target).referring(plural_of(target)))
     draft.open, draft.listed, draft.relating = subject, False, not found["rest"]
     if found["rest"]:
@@ -219,7 +219,7 @@ def read_relation(draft: Draft, found: re.Match[str]) -> bool:
     return True
 
 
-def read_list(draft: Draft, found: re.Match[str]) -> bool:
+def _read_list(draft: Draft, found: re.Match[str]) -> bool:
     """`orders (customer, total)` or `orders: customer`, which may also be a field with its rules."""
     inside, rest = found["inside"], found["rest"]
     name = noun(found["subject"])
@@ -234,7 +234,7 @@ def read_list(draft: Draft, found: re.Match[str]) -> bool:
     return True
 
 
-def read_opening(draft: Draft, found: re.Match[str]) -> bool:
+def _read_opening(draft: Draft, found: re.Match[str]) -> bool:
     subject = subject_of(draft, found["subject"])
     if not subject:
         return False

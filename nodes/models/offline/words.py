@@ -56,6 +56,7 @@ def singular_of(name: str) -> str:
 
 
 def is_plural(name: str) -> bool:
+    """Whether the last word of a snake_case name can be a plural; uncountable words always can."""
     return singular_of(name) != name or name.rpartition("_")[2] in UNCOUNTABLE
 
 
@@ -66,4 +67,5 @@ def snake(text: str) -> str:
 
 
 def camel(name: str) -> str:
+    """The CamelCase of a snake_case name: `order_item` gives `OrderItem`."""
     return "".join(part.capitalize() for part in name.split("_"))
