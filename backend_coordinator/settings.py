@@ -1,11 +1,12 @@
 """What a user configures, read from `backend-coordinator.toml` or `[tool.backend-coordinator]`."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.failure import LevelBudget
@@ -13,6 +14,14 @@ from backend_coordinator.domain.usage import Limits
 from backend_coordinator.errors import ConfigurationError
 
 STATE_FOLDER = ".backend-coordinator"
+_ITEM = re.compile("A[1-7]|C[1-5]|S[1-7]|P[1-6]|D[1-5]|T[1-5]|O[1-5]")
+
+
+def _is_item(name: str) -> str:
+    if not _ITEM.fullmatch(name):
+        msg = f"{name!r} is no item of the gates: write one of A1 to O5, as `gates list` shows them"
+        raise ValueError(msg)
+    return name
 
 
 class Approval(Value):
@@ -28,7 +37,7 @@ class Settings(Value):
 
     slots: int = Field(default=4, ge=1, le=256)
     sandbox: Literal["auto", "required", "none"] = "auto"
-    required: tuple[str, ...] = ("C2", "C5", "S3", "S7", "D3", "O1")
+    required: tuple[Annotated[str, AfterValidator(_is_item)], ...] = ("C2", "C5", "S3", "S7", "D3", "O1")
     approval: Approval = Approval()
     budget: LevelBudget = LevelBudget()
     limits: Limits = Limits()

@@ -12,6 +12,8 @@ _CODE = frozenset({
     ".hpp", ".swift", ".m", ".ex", ".exs", ".erl", ".clj", ".lua", ".pl", ".pm", ".sh", ".bash", ".ps1",
     ".dart", ".r",
 })  # fmt: skip
+_SHELL = frozenset({".sh", ".bash", ".ps1"})
+_SHEBANG_OF_A_SHELL = re.compile(r"#!.*\b(?:(?:ba|da|k|z)?sh|pwsh)\b")
 _NOT_MEASURED = frozenset({"setup.py", "noxfile.py", "docs/conf.py"})
 
 _SERVES = re.compile(
@@ -36,6 +38,12 @@ def is_code(tree: Tree, path: str) -> bool:
     """True for programs in any language; a file without suffix is one if it starts as a script does."""
     suffix = PurePosixPath(path).suffix.lower()
     return suffix in _CODE or (not suffix and (tree.read(path) or "").startswith("#!"))
+
+
+def is_shell(tree: Tree, path: str) -> bool:
+    """True for scripts of a shell, which have no tests of their own kind."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix in _SHELL or (not suffix and bool(_SHEBANG_OF_A_SHELL.match(tree.read(path) or "")))
 
 
 def is_test(path: str) -> bool:

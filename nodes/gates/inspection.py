@@ -107,7 +107,8 @@ def _decide(item: Item, decided: Sequence[tuple[Check, Verdict]]) -> Verdict:
     mine = [(check, verdict) for check, verdict in decided if check.item == item.id]
     deciding = [verdict for check, verdict in mine if not check.supports or verdict.verdict is Outcome.FAIL]
     if not deciding:
-        return unknown(item.id, f"no tool decides this yet: look at {item.look_at}")
+        reason = f"no tool decides this yet: look at {item.look_at}"
+        return Verdict(id=item.id, verdict=Outcome.UNKNOWN, reason=reason)
     heaviest = max(deciding, key=lambda verdict: _WEIGHT.index(verdict.verdict))
     evidence = tuple(e for _, verdict in mine for e in verdict.evidence)
     return heaviest.model_copy(update={"evidence": evidence})

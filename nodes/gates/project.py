@@ -165,6 +165,7 @@ def _read(run: TestRun, scratch: Scratch, prefix: str) -> TestRun:
         failed=found.failed,
         skipped=found.skipped,
         errors=found.errors,
+        passing=found.passing,
         failing={test: scratch.plain(text) for test, text in found.failing.items()},
         coverage=coverage,
         requests=frozenset(Request(*request) for request in requests),

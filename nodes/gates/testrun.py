@@ -32,7 +32,7 @@ class Request(NamedTuple):
 class TestRun:
     """Counts, failures and coverage; `problem` says why the run decides nothing, `seconds` is wall time.
 
-    `failing` maps test ids to their messages; `coverage` maps paths from the tree's root.
+    `passing` are test ids, `failing` maps them to messages; `coverage` maps paths from the tree's root.
     """
 
     __test__: ClassVar[bool] = False
@@ -44,6 +44,7 @@ class TestRun:
     failed: int = 0
     skipped: int = 0
     errors: int = 0
+    passing: frozenset[str] = frozenset()
     failing: Mapping[str, str] = field(default_factory=dict)
     coverage: Mapping[str, FileCoverage] = field(default_factory=dict)
     requests: frozenset[Request] = frozenset()
@@ -96,6 +97,7 @@ def together(first: TestRun, second: TestRun) -> TestRun:
         failed=first.failed + second.failed,
         skipped=first.skipped + second.skipped,
         errors=first.errors + second.errors,
+        passing=first.passing | second.passing,
         failing={**first.failing, **second.failing},
         coverage={**first.coverage, **second.coverage},
         requests=first.requests | second.requests,
@@ -114,11 +116,12 @@ class Results(NamedTuple):
     failed: int
     skipped: int
     errors: int
+    passing: frozenset[str]
     failing: Mapping[str, str]
 
 
 def read_junit(path: Path, prefix: str) -> Results:
-    """Counts, and failing ids with `prefix` in front; raises OSError or ParseError without a whole file."""
+    """Counts, and ids with `prefix` in front; raises OSError or ParseError without a whole file."""
     root = ElementTree.parse(path).getroot()
     suites = [root] if root.tag == "testsuite" else list(root)
     tests, failed, errors, skipped = (
@@ -129,7 +132,10 @@ def read_junit(path: Path, prefix: str) -> Results:
         for case in root.iter("testcase")
         for bad in (*case.findall("failure"), *case.findall("error"))
     }
-    return Results(tests - failed - errors - skipped, failed, skipped, errors, failing)
+    skips = {prefix + _test_id(case) for case in root.iter("testcase") if case.find("skipped") is not None}
+    every = {prefix + _test_id(case) for case in root.iter("testcase")}
+    passing = frozenset(every - skips - failing.keys())
+    return Results(tests - failed - errors - skipped, failed, skipped, errors, passing, failing)
 
 
 def _test_id(case: ElementTree.Element) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend_coordinator.errors import ProcessRefused
-from backend_coordinator.nodes.workspace.git import Git, GitError, run_git
+from backend_coordinator.errors import ProcessRefused, WorkspaceError
+from backend_coordinator.nodes.workspace.git import Git, run_git
 
 EXPORT_PREFIX = "at-"
 _SKIPPED = frozenset({".git", ".hg", "node_modules", ".venv", "venv", "__pycache__", ".backend-coordinator"})
@@ -158,12 +158,15 @@ def tree_of_directory(
     """The trees of the revision `base` and of `path` as it stands, and the paths changed between them.
 
     In a git checkout the present tree is what is tracked or not ignored, elsewhere all files but caches;
-    nothing is written in `path`. Without a base every file counts as changed. Raises GitError for an unknown
-    base.
+    nothing is written in `path`. Without a base every file counts as changed. Raises WorkspaceError for a
+    base that is unknown, or given for a folder outside of any repository.
     """
     path, scratch = path.resolve(), scratch.resolve()
     found = run_git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=path)
     inside = found.returncode == 0
+    if base is not None and not inside:
+        msg = f"{path} is in no git repository, so there is no {base!r} to compare with: leave out --base"
+        raise WorkspaceError(msg)
     objects = Path(found.stdout.rstrip("\n")) / "objects" if inside else scratch / "no-objects"
     git = make_git(scratch / "git", objects, object_format(path) if inside else "sha1")
     names = _tracked(path) if inside else [str(file.relative_to(path)) for file in walk(path, _SKIPPED)]
@@ -173,7 +176,7 @@ def tree_of_directory(
     listed = "".join(f"{name}\0" for name in names)
     git.run("update-index", "--add", "-z", "--stdin", work_tree=path, index=index, input=listed)
     head = export(git, git.run("write-tree", work_tree=path, index=index).strip(), scratch)
-    if base is None or not inside:
+    if base is None:
         return None, head, frozenset(head.files)
     start = export(git, _base_tree(git, path, base), scratch)
     return start, head, compare(git, start.oid, head.oid).paths
@@ -183,7 +186,8 @@ def _base_tree(git: Git, path: Path, base: str) -> str:
     revision = ("rev-parse", "--verify", "--end-of-options")
     named = run_git(*revision, f"{base}^{{commit}}", cwd=path)
     if named.returncode != 0:
-        raise GitError(revision[0], named.returncode, named.stderr)
+        msg = f"{base!r} is no commit of this repository: give --base a branch, tag or commit, as `git log` shows them"
+        raise WorkspaceError(msg)
     prefix = run_git("rev-parse", "--show-prefix", cwd=path).stdout.rstrip("\n").rstrip("/")
     found = git.run(*revision, f"{named.stdout.strip()}:{prefix}", check=False)
     return (found or git.run("mktree", input="")).strip()

@@ -32,6 +32,7 @@ async def test_every_item_gets_one_verdict_bound_to_the_tree(tree: MakeTree, env
     assert accepted(found)
     assert found[0].verdict is Outcome.UNKNOWN
     assert found[0].reason.startswith("no tool decides this yet: look at ")
+    assert not found[0].evidence
 
 
 async def test_a_contract_alone_is_accepted(tree: MakeTree, environment: Environment) -> None:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from backend_coordinator.domain.verdict import Outcome
 from backend_coordinator.nodes.gates.checks.code_quality import (
     style_follows_configuration,
@@ -93,6 +95,38 @@ async def test_missing_tools_are_unknown_with_the_fix(tree: MakeTree, bare: Envi
     verdict = await tests_pass_and_cover_the_change.run(None, head, changes(None, head), inside(bare, head))
     assert verdict.verdict is Outcome.UNKNOWN
     assert "coverage is not installed: declare it" in verdict.reason
+
+
+async def test_a_script_of_a_shell_is_mentioned_beside_judged_python(tree: MakeTree, environment: Environment) -> None:
+    good = {"calc.py": GOOD, "test_calc.py": TEST}
+    for script in ({"run.sh": "ls\n"}, {"run": "#!/usr/bin/env bash\nls\n"}, {"run.ps1": "ls\n"}):
+        head = tree({**good, **script})
+        verdict = await tests_pass_and_cover_the_change.run(None, head, changes(None, head), inside(environment, head))
+        assert verdict.verdict is Outcome.PASS, verdict.reason
+        assert verdict.reason.endswith(f"; not measured: {next(iter(script))}")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"calc.py": GOOD, "test_calc.py": TEST, "a.ts": "let a = 1"},
+        {"calc.py": GOOD, "test_calc.py": TEST, "run": "#!/usr/bin/env node\n"},
+        {"test_other.py": "def test_nothing() -> None:\n    pass\n", "run.sh": "ls\n"},
+    ],
+)
+async def test_code_with_tests_of_its_own_or_alone_stays_unknown(
+    files: dict[str, str], tree: MakeTree, environment: Environment
+) -> None:
+    head = tree(files)
+    verdict = await tests_pass_and_cover_the_change.run(None, head, changes(None, head), inside(environment, head))
+    assert verdict.verdict is Outcome.UNKNOWN, verdict.reason
+    assert "is not Python" in verdict.reason
+
+
+async def test_a_script_excuses_no_untested_python(tree: MakeTree, environment: Environment) -> None:
+    head = tree({"calc.py": GOOD, "run.sh": "ls\n"})
+    verdict = await tests_pass_and_cover_the_change.run(None, head, changes(None, head), inside(environment, head))
+    assert verdict.verdict is Outcome.FAIL, verdict.reason
 
 
 async def test_unittest_cases_run_where_pytest_is_not_used(tree: MakeTree, environment: Environment) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backend_coordinator.nodes.workspace.git import GitError
+from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.workspace.trees import tree_of_directory
 from tests.support.fingerprint import fingerprint
 from tests.workspace.conftest import GitCall
@@ -78,6 +78,12 @@ def test_configuration_of_the_folder_runs_nothing(repo: Path, git: GitCall, tmp_
     assert not mark.exists()
 
 
-def test_an_unknown_base_is_an_error_of_git(repo: Path, tmp_path: Path) -> None:
-    with pytest.raises(GitError):
+def test_an_unknown_base_is_refused_with_the_fix(repo: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="'nowhere' is no commit of this repository: give --base a branch"):
         tree_of_directory(repo, scratch=tmp_path / "scratch", base="nowhere")
+
+
+def test_a_base_is_refused_in_a_folder_that_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(WorkspaceError, match=r"in no git repository.*: leave out --base"):
+        tree_of_directory(tmp_path / "plain", scratch=tmp_path / "scratch", base="HEAD")

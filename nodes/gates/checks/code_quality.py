@@ -2,7 +2,7 @@
 
 import ast
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
@@ -17,8 +17,9 @@ from backend_coordinator.nodes.gates.evidence import (
     says,
     unknown,
 )
-from backend_coordinator.nodes.gates.files import is_code, is_measured, is_test
+from backend_coordinator.nodes.gates.files import is_code, is_measured, is_shell, is_test
 from backend_coordinator.nodes.gates.linters import run_linters
+from backend_coordinator.nodes.gates.lost import Lost, lost_tests, may_lose_tests
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.secrets import secrets_in
@@ -28,6 +29,8 @@ from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
 LEAST_COVERAGE = 0.80
+NAMED = 5
+"""Tests or files one reason names at most."""
 
 
 @check("C1")
@@ -95,35 +98,62 @@ async def tests_pass_and_cover_the_change(
 ) -> Verdict:
     """The project's tests pass, and at least 80 % of the lines the change introduced run under them.
 
-    Failures the base tree has too are named, not blamed. Source: Code quality, code is tested (coverage).
+    Failures the base tree has too are named, not blamed; a test that passed there must not vanish. Source: Code
+    quality, code is tested (coverage).
     """
     code = sorted(path for path in changed if is_code(head, path) or (base and is_code(base, path)))
-    foreign = [path for path in code if not path.endswith(".py")]
     run = await run_tests(head.path, environment)
     if run.problem:
         return unknown("C5", run.problem, run.evidence)
+    before, comparing = TestRun("none"), base is not None and may_lose_tests(base, head, changed)
+    if base and (run.failing or comparing):
+        before = await run_tests(base.path, environment)
+    if new := [test for test in run.failing if test not in before.failing]:
+        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+        reason = f"{new[0]} fails{more}: {one_line(run.failing[new[0]], 200)}; make it pass"
+        return says("C5", Outcome.FAIL, reason, run.evidence)
+    lost = lost_tests(base, head, before, run) if base else Lost()
+    if lost.removed:
+        reason = f"no longer run, but passed before the change: {_first(lost.removed)}; bring them back"
+        return says("C5", Outcome.FAIL, reason, run.evidence)
+    verdict = _judge(base, head, code, run, list(before.failing) if run.failing else [])
+    if verdict.verdict is Outcome.FAIL:
+        return verdict
+    if lost.moved:
+        reason = f"look at whether these tests are still needed, moved or deleted with their code: {_first(lost.moved)}"
+        return unknown("C5", reason, *verdict.evidence)
+    if comparing and before.problem:
+        reason = f"tests were changed and those of before cannot be run to compare: {before.problem}"
+        return unknown("C5", reason, *verdict.evidence)
+    return verdict
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _judge(base: Tree | None, head: Tree, code: Sequence[str], run: TestRun, old: Sequence[str]) -> Verdict:
+    other = [path for path in code if not path.endswith(".py")]
+    foreign = other
+    if any(map(is_measured, code)):
+        foreign = [path for path in other if not is_shell(head if path in head.files or not base else base, path)]
     if run.runner == "none":
         return _without_tests(head, code, foreign, run)
     if not run.green and not run.failing:
         reason = f"{run.runner} ended with exit code {run.exit_code} and {run.summary}: make the tests run"
         outcome = Outcome.FAIL if code else Outcome.UNKNOWN
         return says("C5", outcome, reason, run.evidence)
-    old: Mapping[str, str] = {}
-    if run.failing and base:
-        before = await run_tests(base.path, environment)
-        old = before.failing
-    if new := [test for test in run.failing if test not in old]:
-        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-        reason = f"{new[0]} fails{more}: {one_line(run.failing[new[0]], 200)}; make it pass"
-        return says("C5", Outcome.FAIL, reason, run.evidence)
     if code and not run.passed:
         return unknown("C5", f"no test passes: {run.summary}", run.evidence)
     measured = [path for path in code if path in head.files and is_measured(path)]
-    verdict = _covered(base, head, measured, run, f"; failed before too: {', '.join(old)}" if old else "")
+    note = f"; failed before too: {', '.join(old)}" if old else ""
+    note += f"; not measured: {_first(other)}" if other else ""
+    verdict = _covered(base, head, measured, run, note)
     if verdict.verdict is Outcome.PASS and foreign:
         return unknown("C5", f"{foreign[0]} is not Python: nothing here measures its tests", *verdict.evidence)
     if verdict.verdict is Outcome.PASS and not code and not run.green:
-        return not_applicable("C5", "no code changed" + verdict.reason.partition("; ")[2], *verdict.evidence)
+        return not_applicable("C5", "no code changed" + note, *verdict.evidence)
     return verdict
 
 

@@ -40,11 +40,32 @@ def run_pytest(options: list[str]) -> int:
     return int(pytest.main(options))
 
 
+class Noting(unittest.TextTestResult):
+    """Remembers what passed, too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.passed: list[unittest.TestCase] = []
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        """Called by unittest."""
+        super().addSuccess(test)
+        self.passed.append(test)
+
+
+def write_case(root: ElementTree.Element, test: unittest.TestCase) -> ElementTree.Element:
+    """A test case named as pytest would name it."""
+    dotted, space, rest = test.id().partition(" ")
+    classname, _, name = dotted.rpartition(".")
+    return ElementTree.SubElement(root, "testcase", classname=classname, name=name + space + rest)
+
+
 def run_unittest(junit: str) -> int:
     """Discovers from here, and from a tests folder that is no package; 0 if all passed, 5 if there are none."""
     starts = [".", *(["tests"] if Path("tests").is_dir() and not Path("tests/__init__.py").exists() else [])]
     suite = unittest.TestSuite(unittest.TestLoader().discover(start) for start in starts)
-    result = unittest.TextTestRunner(stream=sys.stdout).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Noting).run(suite)
+    assert isinstance(result, Noting)
     counts = {
         "tests": result.testsRun,
         "failures": len(result.failures) + len(result.unexpectedSuccesses),
@@ -54,8 +75,9 @@ def run_unittest(junit: str) -> int:
     root = ElementTree.Element("testsuite", {name: str(count) for name, count in counts.items()})
     broken = [*result.failures, *result.errors, *((t, "unexpected success") for t in result.unexpectedSuccesses)]
     for test, text in broken:
-        case = ElementTree.SubElement(root, "testcase", classname="", name=test.id())
-        ElementTree.SubElement(case, "failure", message="").text = text
+        ElementTree.SubElement(write_case(root, test), "failure", message="").text = text
+    for test in result.passed:
+        write_case(root, test)
     ElementTree.ElementTree(root).write(junit)
     return 5 if not result.testsRun else int(not result.wasSuccessful())
 
