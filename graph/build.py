@@ -77,7 +77,11 @@ async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         choices=("approve", "reject"),
     )
     answer = run.ledger.ask(question).answer or resumed(question, run)
-    return {} if answer.decision == "approve" else {"stopped": f"the plan was rejected by {answer.by}: {answer.text}"}
+    return (
+        {}
+        if answer.decision == "approve"
+        else {"stopped": f"the plan was rejected by {answer.by}. {answer.text}".strip()}
+    )
 
 
 async def dispatch(state: RunState, runtime: Runtime[Means]) -> RunUpdate:

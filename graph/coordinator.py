@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,13 +21,14 @@ from backend_coordinator.graph.runs import Runs, drive, plan_only
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.tools.catalogue import roster_with
-from backend_coordinator.nodes.workspace.user_repository import open_workspace
+from backend_coordinator.nodes.workspace.user_repository import open_workspace, root_of
 from backend_coordinator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 _POLL = 0.1
+_MOST_SECONDS_TO_STOP = 10.0
 T = TypeVar("T")
 
 
@@ -34,8 +36,8 @@ class Coordinator:
     """Coordinates backend work in one git repository.
 
     `model` is a chat model, `openai:<name>` or `offline`; None takes openai when a key or base URL is set and
-    offline otherwise. `init` makes the workspace a repository if it is none. Raises WorkspaceError and
-    ModelUnavailable at once.
+    offline otherwise. `init` makes the workspace a repository if it is none, as soon as a plan or run has passed
+    all checks. Raises WorkspaceError and ModelUnavailable at once.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class Coordinator:
     ) -> None:
         chosen = model or default_model()
         resolve_model(chosen)
-        root = open_workspace(Path(workspace), init=init, base=base).root
-        self.runs = Runs(root, chosen, settings or load_settings(root))
-        self._base = base
+        root = root_of(Path(workspace))
+        if not init:
+            open_workspace(root, base=base)
+        self.runs = Runs(root, chosen, settings or load_settings(root), init=init, base=base)
 
     def plan(self, objective: str) -> Plan:
         """The plan for an objective; nothing is started and the workspace stays as it is.
@@ -64,7 +67,7 @@ class Coordinator:
         """Starts a run for an objective, or for a plan (then `objective` names it), and returns its handle."""
         plan = work if isinstance(work, Plan) else None
         text = objective or (work if isinstance(work, str) else "; ".join(task.title for task in work.tasks))
-        return Run(self.runs, self.runs.create(Objective(text=text), plan=plan, base=self._base))
+        return Run(self.runs, self.runs.create(Objective(text=text), plan=plan))
 
     def resume(self, run: str) -> "Run":
         """Goes on with a run that stopped; one that has ended is only reported. Raises UnknownRun."""
@@ -120,8 +123,12 @@ class Run:
         self._runs = runs
         self._ledger = runs.ledger(run)
         self._left_open: frozenset[str] = frozenset()
-        self._begun: Future[None] = Future()
-        self._future = _in_thread(self._drive())
+        self._future = self._begin()
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept, its report included."""
+        return self._runs.place(self.id)
 
     def events(self) -> "Events":
         """What happens, from the beginning, until the run has ended or only waits for answers."""
@@ -145,7 +152,22 @@ class Run:
                 if self._going() is future:
                     raise
 
+    def stop(self) -> None:
+        """Ends the work under way and its processes, within seconds; the run can be resumed."""
+        loop, task = self._driver.result()
+        with suppress(RuntimeError):  # it ended by itself, and its loop with it
+            loop.call_soon_threadsafe(task.cancel)
+        wait((self._future,), timeout=_MOST_SECONDS_TO_STOP)
+
+    def _begin(self) -> "Future[Report]":
+        self._begun: Future[None] = Future()
+        self._driver: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+        return _in_thread(self._drive())
+
     async def _drive(self) -> Report:
+        task = asyncio.current_task()
+        assert task is not None
+        self._driver.set_result((asyncio.get_running_loop(), task))
         try:
             return await drive(self._runs, self.id, self._begun)
         finally:
@@ -155,8 +177,7 @@ class Run:
         """The present drive; a new one where the last ended waiting and something was answered since."""
         over = self._future.done() and isinstance(self._future.exception(), Waiting)
         if over and (not self._open() or self._open() != self._left_open):
-            self._begun = Future()
-            self._future = _in_thread(self._drive())
+            self._future = self._begin()
         return self._future
 
     def _open(self) -> frozenset[str]:

@@ -8,18 +8,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
+from pydantic import ValidationError
 
 from backend_coordinator.domain.events import RunResumed, RunStarted
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.report import Report, TaskResult
-from backend_coordinator.errors import ConfigurationError, UnknownRun, Waiting
+from backend_coordinator.errors import ConfigurationError, NewerDatabase, UnknownRun, Waiting
 from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.conductor import Conductor
@@ -52,11 +53,13 @@ LIMITS = RunnableConfig(recursion_limit=10_000, max_concurrency=10_000)
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one workspace, with what each of them is driven with."""
+    """The runs of one workspace, given by its root, with what each of them is made and driven with."""
 
     workspace: Path
     model: "str | BaseChatModel | None" = None
     settings: Settings | None = None
+    init: bool = False
+    base: str | None = None
     home: Path | None = None
     """Another place for the runs than the workspace's own folder."""
 
@@ -66,7 +69,7 @@ class Runs:
         return self.home or self.workspace / STATE_FOLDER / "runs"
 
     def ids(self) -> tuple[str, ...]:
-        """All runs, oldest first."""
+        """All runs, oldest first; those that are still being made are none."""
         if not self.folder.is_dir():
             return ()
         return tuple(sorted(path.name for path in self.folder.iterdir() if (path / "run.sqlite").is_file()))
@@ -87,38 +90,26 @@ class Runs:
         return Ledger.load(self.place(run) / "run.sqlite")
 
     def report(self, run: str) -> Report | None:
-        """The report of a run that has ended."""
-        path = self.place(run) / "report.json"
-        return Report.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """The report of a run that has ended.
 
-    def create(
-        self,
-        objective: Objective,
-        *,
-        plan: Plan | None = None,
-        base: str | None = None,
-        run: str | None = None,
-    ) -> str:
-        """A new run on the workspace's HEAD (or `base`), not yet driven.
+        Raises NewerDatabase for one of a newer format, ConfigurationError for a damaged one.
+        """
+        path = self.place(run) / "report.json"
+        try:
+            return Report.model_validate_json(path.read_bytes()) if path.is_file() else None
+        except ValidationError as error:
+            raise _unreadable(run, path, error) from error
+
+    def create(self, objective: Objective, *, plan: Plan | None = None, run: str | None = None) -> str:
+        """A new run on the workspace's HEAD (or `base`), not yet driven; one of the id `run` is left as it is.
 
         Raises WorkspaceError, ModelUnavailable, InvalidPlan or ConfigurationError before anything is written.
         """
-        if not objective.text.strip():
-            msg = "the objective is empty: say what should be built"
-            raise ConfigurationError(msg)
-        user = open_workspace(self.workspace, base=base)
-        settings = self.settings or load_settings(user.root)
-        resolve_model(self.model or "offline")
-        roster = roster_with(*_folders(user.root, settings))
-        if plan is not None:
-            compile_plan(PlanDraft(tasks=plan.tasks), roster)
+        settings = self._checked(objective, plan)
+        user = open_workspace(self.workspace, init=self.init, base=self.base)
         if self.home is None:
             exclude(user.root)
         name = run or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-        folder = self.folder / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ledger = Ledger.create(folder / "run.sqlite")
-        RunRepository.create(folder / "git", _trees(name), user, name)
         notes = {
             "created": str(time.time()),
             "objective": objective.text,
@@ -128,9 +119,35 @@ class Runs:
             "model": model_name(self.model or "offline"),
             "settings": settings.model_dump_json(),
         }
-        for key, value in notes.items():
-            ledger.note(key, value)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as scratch:
+            fresh = Path(scratch, "run")
+            fresh.mkdir(mode=0o700)
+            RunRepository.create(fresh / "git", _trees(name), user, name)
+            ledger = Ledger.create(fresh / "run.sqlite")
+            for key, value in notes.items():
+                ledger.note(key, value)
+            try:
+                fresh.rename(self.folder / name)
+            except OSError:
+                if name not in self.ids():  # another process was first otherwise
+                    raise
         return name
+
+    def _checked(self, objective: Objective, plan: Plan | None) -> Settings:
+        """The settings a new run would have, once all that can be refused without the repository was looked at."""
+        if not objective.text.strip():
+            msg = "the objective is empty: say what should be built"
+            raise ConfigurationError(msg)
+        settings = self.settings or load_settings(self.workspace)
+        resolve_model(self.model or "offline")
+        roster = roster_with(*_folders(self.workspace, settings))
+        if plan is not None:
+            compile_plan(PlanDraft(tasks=plan.tasks), roster)
+        if settings.sandbox == "required":
+            with ThreadPoolExecutor(1) as apart:  # the caller may have a loop of its own
+                apart.submit(asyncio.run, probe("required")).result()
+        return settings
 
     async def context(self, run: str) -> RunContext:
         """What the verbs of a run work with, made anew in each process."""
@@ -257,6 +274,16 @@ def _folders(root: Path, settings: Settings) -> list[Path]:
 
 def _trees(run: str) -> Path:
     return cache_folder() / "trees" / run
+
+
+def _unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationError:
+    known = Report.model_fields["format"].default
+    for found in error.errors():
+        if found["loc"] == ("format",):
+            msg = f"the report of run {run} has format {found['input']}, this program knows {known}"
+            return NewerDatabase(f"{msg}: upgrade backend-coordinator")
+    msg = f"the report of run {run}, {path}, is damaged: restore it from a backup, or read report.md beside it"
+    return ConfigurationError(msg)
 
 
 def _noted(ledger: Ledger, name: str, run: str) -> str:

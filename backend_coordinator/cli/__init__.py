@@ -1,22 +1,26 @@
 """The command line: `backend-coordinator COMMAND`, every answer also as `--json`."""
 
+import signal
 import sys
+import threading
 
 import typer
 
 from backend_coordinator.cli import gates, inspection, work
-from backend_coordinator.cli.output import fail
+from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
 app = typer.Typer(
     name="backend-coordinator",
     help="Coordinates backend work: a checked plan, specialists in their own worktrees, verdicts with evidence.",
-    epilog="Exit codes: 0 accepted, 1 finished but not accepted, 2 usage or configuration, 3 waiting for an answer.",
+    epilog="Exit codes: 0 accepted, 1 finished but not accepted, 2 usage or configuration, 3 waiting for an answer, "
+    "130 stopped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+USAGE = 2
 work.add_to(app)
 inspection.add_to(app)
 app.add_typer(gates.app, name="gates")
@@ -24,9 +28,16 @@ app.add_typer(gates.app, name="gates")
 
 def main() -> None:
     """Runs the command line; an expected error is one line and an exit code, never a traceback."""
+    as_json = "--json" in sys.argv[1:]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except CoordinatorError as error:
-        sys.exit(fail(error))
+        sys.exit(fail(error, as_json=as_json))
+    except SystemExit as ending:
+        if as_json and ending.code == USAGE:
+            say_json({"error": "the command line is not understood: standard error says why"})
+        raise
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,12 +3,15 @@
 import asyncio
 import platform
 import shutil
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from backend_coordinator.cli.options import AsJson, Workspace
+from backend_coordinator.cli.next_steps import command, say_questions
+from backend_coordinator.cli.options import AsJson, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
 from backend_coordinator.cli.progress import line
 from backend_coordinator.errors import ConfigurationError, CoordinatorError
@@ -22,45 +25,38 @@ RunId = Annotated[str, typer.Argument(help="The run's id.")]
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
-    for command in (runs, show, report, graph, doctor):
-        app.command()(command)
+    for each in (runs, show, report, graph, doctor):
+        app.command()(each)
 
 
 def runs(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
     """Lists the workspace's runs."""
-    from backend_coordinator.graph.runs import Runs
-
-    here = Runs(workspace.resolve())
-    rows = [
-        {"run": run, "status": status_of(here, run), "objective": here.ledger(run).noted("objective")}
-        for run in here.ids()
-    ]
+    here = runs_of(workspace)
+    rows = [_row(here, run) for run in here.ids()]
     if as_json:
         say_json({"runs": rows})
     elif rows:
-        say(columns([[str(cell) for cell in row.values()] for row in rows]))
+        say(columns([[" ".join(cell.split()) for cell in row.values()] for row in rows]))
     else:
         say("no runs yet")
 
 
 def show(run: RunId, workspace: Workspace = HERE, as_json: AsJson = False) -> None:
     """Tells a run's story: attempts, verdicts, who was asked what, and what was answered."""
-    from backend_coordinator.graph.runs import Runs
-
-    here = Runs(workspace.resolve())
+    here = runs_of(workspace)
     ledger = here.ledger(run)
     events = [event for _, event in ledger.events()]
     if as_json:
-        questions = [question.model_dump(mode="json") for question in ledger.questions()]
+        asked = [question.model_dump(mode="json") for question in ledger.questions()]
         told = [event.model_dump(mode="json") for event in events]
-        say_json({"run": run, "status": status_of(here, run), "questions": questions, "events": told})
+        say_json({"run": run, "status": status_of(here, run), "questions": asked, "events": told})
         return
     say(f"run {run}: {status_of(here, run)}")
     for event in events:
         if text := line(event):
             say(f"- {text}")
-    for question in ledger.open_questions():
-        say(f"\nopen {question.id} ({', '.join(question.choices)}):\n{question.text}")
+    if questions := ledger.open_questions():
+        say_questions(here.workspace, run, questions)
 
 
 def report(
@@ -70,12 +66,10 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Prints a run's report; exit code 1 where the run was not accepted."""
-    from backend_coordinator.graph.runs import Runs
-
-    here = Runs(workspace.resolve())
+    here = runs_of(workspace)
     found = here.report(run)
     if found is None:
-        msg = f"run {run} has no report yet, it is {status_of(here, run)}: see show {run}, or resume {run}"
+        msg = f"run {run} has no report yet, it is {status_of(here, run)}: {command(here.workspace, 'show', run)}"
         raise ConfigurationError(msg)
     if as_json or format_ == "json":
         say_json(found.model_dump(mode="json"))
@@ -112,6 +106,14 @@ def status_of(runs: "Runs", run: str) -> str:
     if (report := runs.report(run)) is not None:
         return "accepted" if report.accepted else "not accepted"
     return "waiting" if runs.ledger(run).open_questions() else "unfinished"
+
+
+def _row(runs: "Runs", run: str) -> dict[str, str]:
+    row = {"run": run, "status": "unreadable", "objective": ""}
+    with suppress(ConfigurationError, sqlite3.DatabaseError):  # one run's files must not hide the others
+        row["objective"] = runs.ledger(run).noted("objective") or ""
+        row["status"] = status_of(runs, run)
+    return row
 
 
 def _git() -> dict[str, str]:

@@ -1,11 +1,16 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the runs that they lead to."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The git repository to work in.", show_default=".")]
+if TYPE_CHECKING:
+    from backend_coordinator.graph.runs import Runs
+
+Workspace = Annotated[
+    Path, typer.Option("--workspace", "-w", help="The git repository to work in, or a folder of it.", show_default=".")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]
 Init = Annotated[bool, typer.Option("--init", help="Make the workspace a git repository if it is none.")]
 Base = Annotated[str | None, typer.Option("--base", help="Start from this revision instead of HEAD.")]
@@ -20,3 +25,11 @@ SandboxMode = Annotated[
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask you about the plan and about tool calls no rule allows, instead of deciding.")
 ]
+
+
+def runs_of(workspace: Path, model: str | None = None) -> "Runs":
+    """The runs of the repository that holds a folder."""
+    from backend_coordinator.graph.runs import Runs
+    from backend_coordinator.nodes.workspace.user_repository import root_of
+
+    return Runs(root_of(workspace), model)

@@ -25,9 +25,12 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
-def fail(error: CoordinatorError) -> int:
-    """Says what went wrong in one line and gives the exit code."""
-    tell(f"error: {' '.join(str(error).split())}")
+def fail(error: CoordinatorError, *, as_json: bool) -> int:
+    """Says what went wrong in one line, with `as_json` on standard output too, and gives the exit code."""
+    text = " ".join(str(error).split())
+    tell(f"error: {text}")
+    if as_json:
+        say_json({"error": text})
     return error.exit_code
 
 

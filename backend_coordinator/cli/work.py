@@ -1,12 +1,14 @@
 """The commands that do or direct work: run, plan, resume, decide."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace
+from backend_coordinator.cli.next_steps import command, say_questions
+from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json, tell
 from backend_coordinator.cli.progress import follow
 from backend_coordinator.domain.plan import Plan
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
     from backend_coordinator.graph.coordinator import Coordinator, Run
 
 HERE = Path()
+STOPPED = 130
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
-    for command in (run, plan, resume, decide):
-        app.command()(command)
+    for each in (run, plan, resume, decide):
+        app.command()(each)
 
 
 def run(
@@ -45,7 +48,7 @@ def run(
     coordinator = _coordinator(workspace, model, init=init, base=base, slots=slots, sandbox=sandbox, ask=ask)
     handle = coordinator.start(given or objective, objective=objective)
     tell(f"run {handle.id}")
-    _finish(handle, workspace, as_json)
+    _finish(handle, coordinator.runs.workspace, as_json)
 
 
 def plan(
@@ -76,11 +79,10 @@ def resume(
 ) -> None:
     """Goes on with a run that stopped, was killed, or waited for an answer."""
     from backend_coordinator.graph.coordinator import Run
-    from backend_coordinator.graph.runs import Runs
 
-    runs = Runs(workspace.resolve(), model)
-    runs.place(run)
-    _finish(Run(runs, run), workspace, as_json)
+    runs = runs_of(workspace, model)
+    ended = runs.report(run) is not None
+    _finish(Run(runs, run), runs.workspace, as_json, quiet=ended)
 
 
 def decide(
@@ -89,23 +91,29 @@ def decide(
     decision: Annotated[str, typer.Argument(help="One of the question's choices, such as guide or approve.")],
     text: Annotated[str, typer.Option("--text", "-t", help="What to do, or why it may pass.")] = "",
     by: Annotated[str, typer.Option("--by", help="Who decides.")] = "user",
+    item: Annotated[list[str] | None, typer.Option("--item", help="waive: only this item; may be repeated.")] = None,
+    expires: Annotated[
+        datetime | None, typer.Option("--expires", formats=["%Y-%m-%d"], help="waive: the last day it holds.")
+    ] = None,
     workspace: Workspace = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Answers a question of a run, also while another process drives it."""
-    from backend_coordinator.graph.runs import Runs
-
-    ledger = Runs(workspace.resolve()).ledger(run)
+    runs = runs_of(workspace)
+    ledger = runs.ledger(run)
     asked = ledger.question(question)
     if decision not in asked.choices:
         msg = f"{question} takes {', '.join(asked.choices)}, not {decision!r}"
         raise ConfigurationError(msg)
     choice: Choice = next(choice for choice in asked.choices if choice == decision)
-    answered = ledger.answer(question, Answer(decision=choice, text=text, by=by))
+    until = expires.date() if expires else None
+    answered = ledger.answer(
+        question, Answer(decision=choice, text=text, by=by, items=tuple(item or ()), expires=until)
+    )
     if as_json:
         say_json(answered.model_dump(mode="json"))
     else:
-        say(f"{question} answered: {decision}. If nobody drives the run: backend-coordinator resume {run}")
+        say(f"{question} answered: {decision}. If nobody drives the run: {command(runs.workspace, 'resume', run)}")
 
 
 def _coordinator(
@@ -113,47 +121,48 @@ def _coordinator(
 ) -> "Coordinator":
     from backend_coordinator.graph.coordinator import Coordinator
     from backend_coordinator.nodes.models.resolve import default_model
+    from backend_coordinator.nodes.workspace.user_repository import root_of
     from backend_coordinator.settings import Approval, load_settings
 
     chosen = model or default_model()
     if chosen == "offline" and model is None:
         tell("no key and no base URL is set: working with the offline model (see --model)")
-    settings = load_settings(workspace)
+    settings = load_settings(root_of(workspace))
     changes = {name: value for name, value in wishes.items() if value and name != "ask"}
     if wishes.get("ask"):
         changes["approval"] = Approval(plan="ask", tools="ask")
     return Coordinator(chosen, workspace, settings=settings.model_copy(update=changes), init=init, base=base)
 
 
-def _finish(handle: "Run", workspace: Path, as_json: bool) -> None:
-    follow(handle.events(), quiet=as_json)
+def _finish(handle: "Run", root: Path, as_json: bool, *, quiet: bool = False) -> None:
     try:
+        follow(handle.events(), quiet=quiet or as_json)
         report = handle.result()
     except Waiting:
-        _waiting(handle, workspace, as_json)
+        _waiting(handle, root, as_json)
         raise typer.Exit(Waiting.exit_code) from None
-    folder = workspace / ".backend-coordinator" / "runs" / handle.id
+    except KeyboardInterrupt:
+        tell(f"stopped: {command(root, 'resume', handle.id)}")
+        handle.stop()
+        if as_json:
+            say_json({"run": handle.id, "status": "stopped"})
+        raise typer.Exit(STOPPED) from None
     if as_json:
         say_json(report.model_dump(mode="json"))
     else:
         say(f"branch {report.branch}")
-        say(f"report {folder / 'report.md'}")
+        say(f"report {handle.folder / 'report.md'}")
         say(report.summary)
     raise typer.Exit(0 if report.accepted else 1)
 
 
-def _waiting(handle: "Run", workspace: Path, as_json: bool) -> None:
+def _waiting(handle: "Run", root: Path, as_json: bool) -> None:
     questions = [asked.question for asked in handle.questions]
     if as_json:
         shown = [question.model_dump(mode="json") for question in questions]
         say_json({"run": handle.id, "status": "waiting", "questions": shown})
         return
-    for question in questions:
-        say(f"\n{question.id} for {question.to}:\n{question.text}\n")
-        for choice in question.choices:
-            text = ' --text "..."' if choice in ("guide", "waive") else ""
-            say(f"  backend-coordinator decide {handle.id} {question.id} {choice}{text} --workspace {workspace}")
-    say(f"then: backend-coordinator resume {handle.id} --workspace {workspace}")
+    say_questions(root, handle.id, questions)
 
 
 def _demand(objective: str) -> None:

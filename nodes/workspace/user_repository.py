@@ -10,6 +10,8 @@ from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.workspace.git import GitError, require_git, run_git
 
 FOLDER = ".backend-coordinator"
+BRANCHES = "backend-coordinator"
+"""What the names of our branches begin with."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ class UserRepository:
     identity: Identity
 
 
+def root_of(path: Path) -> Path:
+    """The root of the repository that holds `path`, the path itself where there is none; nothing is written."""
+    path = path.resolve()
+    if not path.is_dir():
+        return path
+    require_git()
+    return Path(_git(path, "rev-parse", "--show-toplevel") or path)
+
+
 def open_workspace(path: Path, *, init: bool = False, base: str | None = None) -> UserRepository:
     """Open the repository that holds `path`; work starts from HEAD, or from the revision `base`.
 
@@ -50,10 +61,11 @@ def open_workspace(path: Path, *, init: bool = False, base: str | None = None) -
     require_git()
     path = path.absolute()
     if not path.is_dir():
-        _make(path, init)
+        _make(path, init, base)
     elif _git(path, "rev-parse", "--git-dir") is None:
         if not init:
             _refuse(f"{path} is not a git repository: pass --init to make it one")
+        _refuse_base(path, base)
         _writable(path)
         _initialise(path)
     return _read(path, init, base)
@@ -89,16 +101,24 @@ def _read(path: Path, init: bool, base: str | None) -> UserRepository:
     start = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}") if base else head
     if base and start is None:
         _refuse(f"{root} has no commit {base}: name one that git log shows")
+    if _git(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES}") is not None:
+        _refuse(f"{root} has a branch named {BRANCHES}, which takes the place of ours: git branch -m {BRANCHES} NAME")
     _writable(root)
     _writable(common)
     return UserRepository(root, common, start or _first_commit(root), branch, _identity(root))
 
 
-def _make(path: Path, init: bool) -> None:
+def _refuse_base(path: Path, base: str | None) -> None:
+    if base is not None:
+        _refuse(f"{path} is not a git repository and has no commit {base}: leave --base out")
+
+
+def _make(path: Path, init: bool, base: str | None) -> None:
     if path.exists():
         _refuse(f"{path} is not a folder: name the folder of a git repository")
     if not init:
         _refuse(f"{path} does not exist: pass --init to make it a new repository")
+    _refuse_base(path, base)
     try:
         path.mkdir(parents=True)
     except OSError as error:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +14,15 @@ from langchain_core.messages import AIMessage
 
 from backend_coordinator import Coordinator, Waiting
 from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.domain.objective import Objective
 from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.persistence import checkpoints, driving
 from backend_coordinator.graph.runs import Runs
+from backend_coordinator.nodes.workspace import sandbox as sandbox_module
 from backend_coordinator.prompts.loader import load_roster
 from tests.support.department import Told, department, plan, refuse, task
-from tests.support.runs import Said, cli, cli_here, coordinator, git
+from tests.support.runs import Said, cli, cli_here, coordinator, git, python
 
 STRANGER = {"tasks": [task(1).model_dump(mode="json") | {"specialist": "a-stranger"}]}
 CYCLE = {"tasks": [task(1, needs=[2]).model_dump(mode="json"), task(2, needs=[1]).model_dump(mode="json")]}
@@ -177,6 +181,86 @@ def test_a_folder_that_is_no_repository_is_offered_init(tmp_path: Path) -> None:
     folder = tmp_path / "plain"
     folder.mkdir()
     assert "is not a git repository: pass --init to make it one" in run_of(folder)
+
+
+def test_a_branch_that_takes_the_place_of_ours_is_refused_before_a_run_is_made(shop: Path) -> None:
+    heads = shop / ".git" / "refs" / "heads"
+    shutil.copyfile(heads / "main", heads / "backend-coordinator")
+    try:
+        assert "has a branch named backend-coordinator" in run_of(shop)
+    finally:
+        (heads / "backend-coordinator").unlink()
+    assert not (shop / ".backend-coordinator").exists()
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A folder that is no repository."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("configuration", "why"), [('roster = ["nowhere"]', "is not a folder of specialists"), ("slots = 0", "slots: ")]
+)
+def test_a_wrong_configuration_is_refused_before_the_folder_becomes_a_repository(
+    plain: Path, command: str, configuration: str, why: str
+) -> None:
+    (plain / "backend-coordinator.toml").write_text(configuration)
+    assert why in refused(plain, command, "two files", "--init", "--model", "offline")
+
+
+def test_a_wrong_plan_is_refused_before_the_folder_becomes_a_repository(plain: Path) -> None:
+    (plain.parent / "plan.json").write_text(json.dumps(STRANGER))
+    assert "a-stranger" in run_of(plain, "--init", "--plan", str(plain.parent / "plan.json"))
+
+
+def test_a_sandbox_that_is_required_and_missing_is_refused_before_the_folder_becomes_a_repository(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The launcher of an older kernel: it cannot restrict itself.
+    (tmp_path / "launcher.py").write_text("raise SystemExit(126)\n")
+    monkeypatch.setattr(sandbox_module, "_HERE", tmp_path)
+    assert "install bubblewrap" in run_of(plain, "--init", "--sandbox", "required")
+
+
+@pytest.mark.parametrize("folder", ["plain", "missing"])
+def test_a_base_that_a_new_repository_cannot_have_is_refused_before_it_is_made(plain: Path, folder: str) -> None:
+    assert "has no commit v1: leave --base out" in run_of(plain.parent / folder, "--init", "--base", "v1")
+    assert (plain.parent / folder).exists() == (folder == "plain")
+
+
+def test_a_process_killed_while_it_makes_a_run_leaves_none_and_its_id_free(shop: Path, tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.graph.runs import Runs
+Runs(Path({str(shop)!r}), "offline").create(Objective(text="x"), run="embedded-1")
+"""
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f"""#!/bin/sh
+case "$*" in *update-ref*) kill -9 $PPID; exit 1;; esac
+exec {shutil.which("git")} "$@"
+""")
+    wrapper.chmod(0o755)
+    died = python("-c", script, env={"PATH": f"{wrapper.parent}:{os.environ['PATH']}"})
+    assert died.returncode == -signal.SIGKILL
+    assert Runs(shop).ids() == ()
+    assert cli_here("runs", "--workspace", str(shop)).stdout == "no runs yet\n"
+    done = python("-c", script)
+    assert done.returncode == 0, done.stderr
+    assert Runs(shop).ids() == ("embedded-1",)
+
+
+def test_a_run_of_an_id_that_is_there_is_left_as_it_is(shop: Path) -> None:
+    runs = Runs(shop, "offline")
+    for text in ("the first", "the second"):
+        assert runs.create(Objective(text=text), run="embedded-1") == "embedded-1"
+    assert runs.ledger("embedded-1").noted("objective") == "the first"
+    assert [path.name for path in runs.folder.iterdir()] == ["embedded-1"]
 
 
 def test_a_git_that_is_too_old_is_refused(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,11 @@ MUTANTS, KILLED = 20, 0.8
 
 
 def carried_out(workspace: Path, objective: str) -> Report:
-    coordinator = Coordinator("offline", workspace, init=not workspace.exists())
+    if not workspace.exists():
+        subprocess.run(["git", "init", "-q", "-b", "main", str(workspace)], check=True)
+        identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+        subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "start"], cwd=workspace, check=True)
+    coordinator = Coordinator("offline", workspace)
     before = fingerprint(workspace)
     report = coordinator.start(objective).result()
     assert fingerprint(workspace) == before

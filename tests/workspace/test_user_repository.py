@@ -9,7 +9,7 @@ import pytest
 
 from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.workspace.git import require_git
-from backend_coordinator.nodes.workspace.user_repository import Identity, exclude, open_workspace
+from backend_coordinator.nodes.workspace.user_repository import Identity, exclude, open_workspace, root_of
 from tests.support.fingerprint import fingerprint
 from tests.workspace.conftest import GitCall
 
@@ -24,6 +24,19 @@ def test_a_repository_is_opened_at_its_head_with_the_users_identity(repo: Path, 
 def test_a_folder_inside_the_repository_opens_the_whole(repo: Path) -> None:
     (repo / "sub").mkdir()
     assert open_workspace(repo / "sub").root == repo
+
+
+def test_the_root_of_a_folder_is_its_repository_s_and_without_one_the_folder_itself(
+    repo: Path, tmp_path: Path, git: GitCall
+) -> None:
+    (repo / "sub").mkdir()
+    (tmp_path / "link").symlink_to(repo / "sub")
+    git(tmp_path, "init", "--quiet", "--bare", "bare.git")
+    before = fingerprint(repo)
+    assert root_of(repo / "sub") == root_of(tmp_path / "link") == root_of(repo) == repo
+    for other in ("", "bare.git", "none"):
+        assert root_of(tmp_path / other) == tmp_path / other
+    assert fingerprint(repo) == before
 
 
 def test_our_identity_is_used_when_the_user_has_none(repo: Path, settings_of_a_user: Path) -> None:
@@ -125,6 +138,19 @@ def test_an_unknown_base_is_refused(repo: Path) -> None:
         open_workspace(repo, base="nowhere")
     with pytest.raises(WorkspaceError, match="no commit --help"):
         open_workspace(repo, base="--help")
+
+
+def test_a_new_repository_has_no_base_and_is_not_made(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(WorkspaceError, match="has no commit main: leave --base out"):
+            open_workspace(folder, init=True, base="main")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_branch_in_the_way_of_ours_is_refused(repo: Path, git: GitCall) -> None:
+    git(repo, "branch", "backend-coordinator")
+    with pytest.raises(WorkspaceError, match="git branch -m backend-coordinator NAME"):
+        open_workspace(repo)
 
 
 def test_a_bare_repository_is_refused(tmp_path: Path, git: GitCall) -> None:
