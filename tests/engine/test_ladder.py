@@ -215,7 +215,7 @@ def test_a_rejected_plan_ends_the_run_before_any_work(shop: Path) -> None:
 
     script = department(plan(task(1)))
     report = answered(shop, script, "reject", approval=Approval(plan="ask"))
-    assert report.summary == "not accepted: the plan was rejected by lead: as I say"
+    assert report.summary == "not accepted: the plan was rejected by lead. as I say"
     assert report.tasks == ()
 
 
