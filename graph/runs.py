@@ -192,7 +192,9 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
                     msg = f"run {run} waits for {', '.join(q.id for q in questions)}: answer with decide, then resume"
                     raise Waiting(msg)
     report = runs.report(run)
-    assert report is not None, "the terminal marker is written after the report"
+    if report is None:
+        msg = f"run {run} ended on {context.repository.branch}, but its report.json is gone from {context.folder}"
+        raise ConfigurationError(msg)
     if report.accepted:
         shutil.rmtree(context.repository.trees, ignore_errors=True)  # checkouts only: all commits are in the repository
     return report

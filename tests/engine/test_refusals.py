@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from backend_coordinator import Coordinator, Waiting
 from backend_coordinator.domain.failure import LevelBudget
 from backend_coordinator.domain.objective import Objective
-from backend_coordinator.errors import ModelUnavailable
+from backend_coordinator.errors import ConfigurationError, ModelUnavailable
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.persistence import checkpoints, driving
 from backend_coordinator.graph.runs import Runs
@@ -280,3 +280,12 @@ def test_a_configuration_that_is_wrong_is_named_by_file_and_field(shop: Path) ->
         assert "backend-coordinator.toml: slots: " in run_of(shop)
     finally:
         (shop / "backend-coordinator.toml").unlink()
+
+
+def test_an_ended_run_whose_report_is_gone_is_named_with_its_branch(shop: Path) -> None:
+    works = coordinator(shop, department(plan(task(1))))
+    run = works.start("files")
+    report = run.result()
+    (shop / ".backend-coordinator" / "runs" / run.id / "report.json").unlink()
+    with pytest.raises(ConfigurationError, match=f"ended on {report.branch}, but its report.json is gone"):
+        works.resume(run.id).result()

@@ -72,7 +72,7 @@ def test_poetry_versions_become_bounds(tree: Path, wanted: str, bounds: str) -> 
 @pytest.mark.parametrize(
     "line",
     ["git+https://example.org/x.git", "x @ https://example.org/x.whl", "./local", "../other", "/abs/x.whl", "x.whl/y",
-     "--index-url https://example.org/simple", "--extra-index-url=https://e.org", "-e ./pkg", "-e git+ssh://x/y",
+     "-i https://example.org/simple", "--find-links=https://e.org", "-e ./pkg", "-e git+ssh://x/y",
      "--find-links .", "-f .", "--pre", "-r ../outside.txt", "-r requirements.txt", "foo --global-option=x", "$HOME"],
 )  # fmt: skip
 def test_a_line_that_is_not_a_released_package_is_the_units_problem(tree: Path, line: str) -> None:
