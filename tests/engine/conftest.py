@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.fingerprint import fingerprint
 from tests.support.runs import git
+from tests.support.wheelhouse import only_wheels
 
 
 @pytest.fixture(autouse=True)
@@ -49,11 +50,4 @@ def untouched(shop: Path) -> Iterator[None]:
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is the only place packages come from."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    return only_wheels(tmp_path / "wheels", monkeypatch)

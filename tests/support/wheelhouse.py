@@ -4,6 +4,19 @@ import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
+
+
+def only_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes a new folder of wheels the only place pip takes packages from."""
+    folder.mkdir()
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
 
 def add_installed(name: str, folder: Path) -> Path:
     """Packs an installed distribution into a wheel below `folder`, leaving out its scripts and bytecode."""

@@ -11,6 +11,7 @@ from backend_coordinator.nodes.workspace.launcher import abi
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import Sandbox, SandboxLevel, probe
 from backend_coordinator.nodes.workspace.user_repository import open_workspace
+from tests.support.wheelhouse import only_wheels
 
 GitCall = Callable[..., str]
 
@@ -84,14 +85,7 @@ async def bubblewrap() -> Sandbox:
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is the only place packages come from."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    return only_wheels(tmp_path / "wheels", monkeypatch)
 
 
 def add_wheel(folder: Path, name: str, version: str, code: str = "") -> None:
