@@ -63,6 +63,8 @@ class Scene:
         assert report.accepted
         ended = {event.task for event in of(e.TaskEnded, before)}
         assert not ended.intersection(event.task for event in of(e.TaskStarted, after)), "a finished task ran again"
+        recorded = Counter(event.purpose for event in of(e.ModelCalled, [*before, *after]))
+        assert all(count <= (2 if purpose in TASKS else 1) for purpose, count in recorded.items()), recorded
         assert merges(self.shop, report.branch) == TASKS
         assert {each.id for each in report.tasks} == set(TASKS)
         files = git(self.shop, "ls-tree", "--name-only", report.branch).splitlines()
@@ -70,7 +72,7 @@ class Scene:
         return run, after
 
     def repeated(self) -> int:
-        """How many model calls were made more than once."""
+        """How many model calls were made more than once: those that a sibling had under way when the process died."""
         return sum(count - 1 for count in Counter(self.calls.read_text().split()).values())
 
 
@@ -83,7 +85,7 @@ def test_a_process_killed_during_a_model_call_goes_on_with_that_call(scene: Scen
     scene.armed.touch()
     assert scene.drive() == -signal.SIGKILL
     _, after = scene.resume()
-    assert scene.repeated() == 0
+    assert scene.repeated() <= 1, "only a sibling's call that was under way may be made again"
     assert [event.tool for event in of(e.ToolCalled, after) if event.task == "backend-T002"] == []
 
 
@@ -101,7 +103,7 @@ def test_a_process_killed_around_a_merge_repeats_no_model_call_and_merges_once(s
     scene.kill_at_git(moment)
     assert scene.drive() == -signal.SIGKILL
     scene.resume()
-    assert scene.repeated() == 0
+    assert scene.repeated() <= 1, "only a sibling's call that was under way may be made again"
 
 
 @pytest.mark.slow
