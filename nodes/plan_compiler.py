@@ -1,17 +1,20 @@
 """From a drafted plan to one that holds together: what is wrong is named, what can be mended is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.plan import Plan, Task
-from backend_coordinator.domain.roster import Roster
+from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.errors import InvalidPlan, UnknownSpecialist
+from backend_coordinator.nodes.kinds import rule_for
 
 AUDITOR = "backend-architect"
-REVIEWED = frozenset({"design_contract", "design_migration"})
+REVIEWED = {"design_contract": ContextKind.API_CONTRACT, "design_migration": ContextKind.DATABASE_SCHEMA}
+"""Steps of design, each with the kind of what comes of it."""
 
 
 class PlanDraft(Value):
@@ -34,7 +37,7 @@ def compile_plan(draft: PlanDraft, roster: Roster) -> Compiled:
     """
     repairs: list[str] = []
     tasks = _known_specialists(draft.tasks, roster, repairs)
-    tasks = _contract_first(tasks, repairs)
+    tasks = _design_first(tasks, roster, repairs)
     tasks = _reviewed(tasks, repairs)
     try:
         return Compiled(Plan(tasks=tuple(tasks)), tuple(repairs))
@@ -61,21 +64,31 @@ def _known_specialists(tasks: Sequence[Task], roster: Roster, repairs: list[str]
     return known
 
 
-def _contract_first(tasks: Sequence[Task], repairs: list[str]) -> list[Task]:
-    designs = {t.id for t in tasks if REVIEWED.intersection(t.steps)}
-    upstream = {t.id: _upstream(t.id, {o.id: o.needs for o in tasks}) for t in tasks}
-    mended: list[Task] = []
+def _design_first(tasks: Sequence[Task], roster: Roster, repairs: list[str]) -> list[Task]:
+    """Code waits for the designs it may see; one that its author never sees cannot be what it is built on."""
+    needs = {task.id: task.needs for task in tasks}
+    designs = [task for task in tasks if REVIEWED.keys() & task.steps]
     for task in tasks:
-        missing = sorted(d for d in designs - set(task.needs) if task.id not in upstream[d] and d != task.id)
-        if "write_code" in task.steps and task.id not in designs and missing:
+        if "write_code" not in task.steps or task in designs:
+            continue
+        author, before = roster.get(task.specialist), _upstream(task.id, needs)
+        missing = [
+            design.id
+            for design in designs
+            if design.id not in before and task.id not in _upstream(design.id, needs) and _sees(author, design)
+        ]
+        if missing:
             repairs.append(f"{task.id} writes code and now waits for {', '.join(missing)}: design comes first")
-            task = task.model_copy(update={"needs": (*task.needs, *missing)})
-        mended.append(task)
-    return mended
+            needs[task.id] = (*task.needs, *missing)
+    return [task.model_copy(update={"needs": needs[task.id]}) for task in tasks]
+
+
+def _sees(author: Specialist, design: Task) -> bool:
+    return any(rule_for(author, REVIEWED[step])[0] for step in design.steps if step in REVIEWED)
 
 
 def _reviewed(tasks: Sequence[Task], repairs: list[str]) -> list[Task]:
-    changing = [t for t in tasks if REVIEWED.intersection(t.steps)]
+    changing = [t for t in tasks if REVIEWED.keys() & t.steps]
     if not changing or any("security_review" in t.steps for t in tasks) or len(tasks) > 998:
         return list(tasks)
     free = next(i for n in range(1, 1000) if (i := f"backend-T{n:03d}") not in {t.id for t in tasks})
@@ -94,7 +107,7 @@ def _reviewed(tasks: Sequence[Task], repairs: list[str]) -> list[Task]:
     return [*tasks, review]
 
 
-def _upstream(task_id: str, needs: dict[str, tuple[str, ...]]) -> set[str]:
+def _upstream(task_id: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
     found: set[str] = set()
     todo = list(needs[task_id])
     while todo:

@@ -62,3 +62,20 @@ def test_a_design_that_itself_builds_on_code_is_not_turned_into_a_cycle(roster: 
     later = task(2, "api-architect", steps=("design_contract",), needs=("backend-T001",))
     plan = compile_plan(PlanDraft(tasks=(code, later)), roster).plan
     assert plan["backend-T001"].needs == ()
+
+
+def test_code_waits_for_no_design_that_its_author_never_sees(roster: Roster) -> None:
+    contract = task(1, "api-architect", steps=("design_contract",))
+    schema = task(2, "database-optimizer", steps=("design_migration",))
+    accounts = task(3, "database-optimizer", steps=("write_code",))
+    plan = compile_plan(PlanDraft(tasks=(contract, schema, accounts)), roster).plan
+    assert plan["backend-T003"].needs == ("backend-T002",)
+
+
+def test_a_design_that_is_waited_for_already_is_not_waited_for_twice(roster: Roster) -> None:
+    contract = task(1, "api-architect", steps=("design_contract",))
+    first = task(2, steps=("write_code",), needs=("backend-T001",))
+    second = task(3, steps=("write_code",), needs=("backend-T002",))
+    compiled = compile_plan(PlanDraft(tasks=(contract, first, second)), roster)
+    assert compiled.plan["backend-T003"].needs == ("backend-T002",)
+    assert all("waits for" not in repair for repair in compiled.repairs)
