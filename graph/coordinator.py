@@ -1,13 +1,12 @@
 """The public face of the engine: `Coordinator`, and `Run`, the handle of one run."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from backend_coordinator.domain.events import Event, RunEnded
 from backend_coordinator.domain.objective import Objective
@@ -17,6 +16,7 @@ from backend_coordinator.domain.report import Report
 from backend_coordinator.errors import Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of
+from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.runs import Runs, drive, plan_only
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _POLL = 0.1
 _MOST_SECONDS_TO_STOP = 10.0
-T = TypeVar("T")
 
 
 class Coordinator:
@@ -61,7 +60,7 @@ class Coordinator:
 
         Raises ModelCallFailed and InvalidPlan.
         """
-        return _in_thread(plan_only(self.runs, Objective(text=objective))).result().plan
+        return in_loop(plan_only(self.runs, Objective(text=objective))).result().plan
 
     def start(self, work: str | Plan, *, objective: str | None = None) -> "Run":
         """Starts a run for an objective, or for a plan (then `objective` names it), and returns its handle."""
@@ -116,7 +115,7 @@ class OpenQuestion:
 
 
 class Run:
-    """One run on its way, in a thread of its own; use `result()` in scripts and `await run` in async code."""
+    """One run on its way, in the loop of its process; use `result()` in scripts and `await run` in async code."""
 
     def __init__(self, runs: Runs, run: str) -> None:
         self.id = run
@@ -162,7 +161,7 @@ class Run:
     def _begin(self) -> "Future[Report]":
         self._begun: Future[None] = Future()
         self._driver: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-        return _in_thread(self._drive())
+        return in_loop(self._drive())
 
     async def _drive(self) -> Report:
         task = asyncio.current_task()
@@ -216,17 +215,3 @@ class Events:
         events = iter(self)
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
-
-
-def _in_thread(work: Coroutine[Any, Any, T]) -> "Future[T]":
-    """Runs a coroutine to its end in a loop and thread of its own, so that callers may have a loop or none."""
-    future: Future[T] = Future()
-
-    def target() -> None:
-        try:
-            future.set_result(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asks the future
-            future.set_exception(error)
-
-    threading.Thread(target=target, name="backend-coordinator", daemon=True).start()
-    return future

@@ -40,6 +40,16 @@ def test_a_run_over_http_counts_the_tokens_the_server_reports(shop: Path) -> Non
     assert report.coordination.model_calls == 2
 
 
+def test_runs_of_one_process_share_the_connections_of_their_model(shop: Path) -> None:
+    model = ScriptedModel(script=department(plan(task(1))))
+    with serving(model) as env, pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        for _ in range(3):
+            report = Coordinator("openai:test-model", shop, settings=QUICK).start("one file").result()
+            assert report.accepted, report.summary
+
+
 @pytest.mark.slow
 def test_the_same_objective_gives_the_same_tree_over_http_as_without(shop: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"

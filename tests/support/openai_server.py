@@ -1,9 +1,10 @@
 """A chat model behind the HTTP interface of OpenAI's chat completions, on this machine only."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,7 +24,15 @@ USAGE = {
 def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
     """Serves `model`; the value is the environment that leads a client there."""
 
+    kept: list[socket.socket] = []
+
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as those of real servers are
+
+        def setup(self) -> None:
+            super().setup()
+            kept.append(self.connection)
+
         def do_POST(self) -> None:
             asked: Json = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path != "/v1/chat/completions":
@@ -47,6 +56,7 @@ def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
         def log_message(self, format: str, *args: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -54,6 +64,9 @@ def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
     finally:
         server.shutdown()
         server.server_close()
+        for connection in kept:
+            with suppress(OSError):  # the client has closed it
+                connection.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
