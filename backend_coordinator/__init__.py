@@ -7,12 +7,16 @@ if TYPE_CHECKING:
     from backend_coordinator.domain.plan import Plan, Task
     from backend_coordinator.domain.report import Report
     from backend_coordinator.errors import CoordinatorError, Waiting
+    from backend_coordinator.graph.batch import Batch
+    from backend_coordinator.graph.batch_files import Entry
     from backend_coordinator.graph.coordinator import Coordinator, Run
     from backend_coordinator.settings import Settings
 
 _HOMES = {
+    "Batch": "graph.batch",
     "Coordinator": "graph.coordinator",
     "CoordinatorError": "errors",
+    "Entry": "graph.batch_files",
     "Plan": "domain.plan",
     "Report": "domain.report",
     "Run": "graph.coordinator",
@@ -20,7 +24,7 @@ _HOMES = {
     "Task": "domain.plan",
     "Waiting": "errors",
 }
-__all__ = ["Coordinator", "CoordinatorError", "Plan", "Report", "Run", "Settings", "Task", "Waiting"]
+__all__ = ["Batch", "Coordinator", "CoordinatorError", "Entry", "Plan", "Report", "Run", "Settings", "Task", "Waiting"]
 
 
 def __getattr__(name: str) -> object:

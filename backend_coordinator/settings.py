@@ -30,6 +30,8 @@ class Approval(Value):
     plan: Literal["auto", "ask"] = "auto"
     tools: Literal["ask", "deny"] = "deny"
     """What happens to a tool call whose permission is `ask`: a question, or a refusal that names the rule."""
+    dependencies: Literal["auto", "ask", "deny"] = "auto"
+    """What happens when work needs a distribution that no manifest of the workspace named before."""
 
 
 class Settings(Value):

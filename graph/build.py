@@ -9,7 +9,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from backend_coordinator.domain.events import Noticed, PlanMade, TaskEnded
+from backend_coordinator.domain.events import Noticed, Outline, PlanMade, TaskEnded
 from backend_coordinator.domain.failure import LevelBudget
 from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.question import Question
@@ -205,4 +205,5 @@ def _skipped(task: Task, results: Mapping[str, TaskResult]) -> TaskResult:
 
 
 def _plan_made(plan: Plan, repairs: tuple[str, ...]) -> PlanMade:
-    return PlanMade(tasks=tuple(task.id for task in plan.tasks), groups=plan.groups, repairs=repairs)
+    outline = tuple(Outline(task=t.id, title=t.title, specialist=t.specialist, needs=t.needs) for t in plan.tasks)
+    return PlanMade(tasks=tuple(t.id for t in plan.tasks), groups=plan.groups, repairs=repairs, outline=outline)

@@ -52,6 +52,6 @@ def after_work(state: TaskState) -> Literal["consent", "inspect", "ladder"]:
     return "inspect" if state.failure is None else "ladder"
 
 
-def after_inspection(state: TaskState) -> Literal["merge", "ladder"]:
-    """What passed is merged."""
-    return "merge" if state.failure is None else "ladder"
+def after_inspection(state: TaskState) -> Literal["approve_dependencies", "ladder"]:
+    """What passed goes on to the branch."""
+    return "approve_dependencies" if state.failure is None else "ladder"

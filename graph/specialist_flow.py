@@ -1,19 +1,22 @@
 """One specialist's way through one task: brief, work, inspect, merge, and the four rungs of the ladder."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from backend_coordinator.domain.context import ContextItem
 from backend_coordinator.domain.events import Failed, TaskStarted
 from backend_coordinator.domain.failure import Attempt, Dossier, Failure, FailureClass, LevelBudget
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.graph.answers import Means, answer_to
+from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.routing import RUNGS, after_inspection, after_work, climb
 from backend_coordinator.graph.state import TaskState, TaskUpdate
-from backend_coordinator.nodes import levels
+from backend_coordinator.nodes import dependencies, levels
 from backend_coordinator.nodes.brief import assign, fresh_tree, items_from, kept_tree
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import digest, inspect_delivery
@@ -31,13 +34,12 @@ async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert conductor.plan is not None
     task, attempt = state.task, state.attempt + 1
     base = await fresh_tree(run, task) if state.fresh else state.base
-    items = (*conductor.items, *items_from([conductor.results[need] for need in task.needs]))
     assignment = assign(
         run,
         task,
         run.roster.get(state.specialist),
         attempt=attempt,
-        items=items,
+        items=_items(state, conductor),
         guidance=state.guidance,
         blocks=conductor.plan.blocks[task.id],
     )
@@ -97,10 +99,30 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         earlier=state.attempts,
         waived=frozenset(waiver.item for waiver in state.waived),
     )
-    update: TaskUpdate = {"delivery": found.delivery, "verdicts": found.verdicts}
+    update: TaskUpdate = {"delivery": found.delivery, "verdicts": found.verdicts, "failure": None}
     if found.failure is None:
         return update
     return {**update, **_failing(state, run, found.failure, digest(found.delivery))}
+
+
+async def approve_dependencies(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
+    """What the delivery adds to the manifests goes by the approval policy, whatever was claimed about it."""
+    run, delivery = runtime.context.run, state.delivery
+    assert delivery is not None
+    added = await dependencies.new_dependencies(run, state.base, delivery)
+    if not added:
+        return {}
+    if refused := await _asked(state, runtime, tuple(added), delivery.summary):
+        return _failing(state, run, dependencies.refused_lines(added, refused), digest(delivery))
+    return {"delivery": dependencies.admitted(run, delivery, added)}
+
+
+async def _asked(state: TaskState, runtime: Runtime[Means], names: Sequence[str], why: str) -> str | None:
+    """Why new dependencies are refused, by the policy or by a person whom it asks; None where they are not."""
+    run = runtime.context.run
+    question = dependencies.question_about(run, state.task, names, why)
+    answer = await answer_to(question, runtime, state.task.id) if question else None
+    return dependencies.refusal(run, answer) if names else None
 
 
 async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -120,22 +142,28 @@ async def ladder(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert state.failure is not None
     if runtime.context.conductor.aborted:
         return {"ending": "abandoned"}
-    return {"failure": risen(state.failure, state.escalations, runtime.context.run.settings.budget)}
+    return {"failure": risen(dossier_of(state), runtime.context.run.settings.budget)}
 
 
 async def level_1(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Self-recovery."""
     run = runtime.context.run
     assert state.failure is not None
-    author = run.roster.get(state.specialist)
-    return _stepped(state, await levels.self_recovery(run, state.task, author, state.failure))
+    author, failure = run.roster.get(state.specialist), state.failure
+    if failure.kind is not FailureClass.MISSING_DEPENDENCY or state.delivery is None:
+        return _stepped(state, levels.self_recovery(run, state.task, author, failure))
+    found = await dependencies.recover(run, state.delivery.commit, failure)
+    why = f"{author.name}'s work imports it and no manifest declares it.\n{failure.detail}"
+    refused = await _asked(state, runtime, found.to_decide, why)
+    return _stepped(state, levels.dependency_recovery(run, state.task, author, failure, found=found, refused=refused))
 
 
 async def level_2(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Peer consultation."""
     run = runtime.context.run
     author = run.roster.get(state.specialist)
-    return _stepped(state, await levels.consult(run, state.task, author, dossier_of(state)))
+    items = _items(state, runtime.context.conductor)
+    return _stepped(state, await levels.consult(run, state.task, author, dossier_of(state), items))
 
 
 async def level_3(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -169,12 +197,14 @@ async def give_up(state: TaskState) -> TaskUpdate:
 
 
 def after_rung(state: TaskState) -> str:
-    """Another attempt, a merge under a waiver, the end, or the next rung when this one could not help."""
+    """Another attempt or inspection, a merge under a waiver, the end, or the next rung when this one was no help."""
     action = state.escalations[-1].action
     if action is None:
         return "ladder"
+    if action == "install":
+        return "inspect"
     if action == "waive":
-        return "merge" if state.failure is None else "ladder"
+        return "approve_dependencies" if state.failure is None else "ladder"
     return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
 
 
@@ -216,29 +246,42 @@ def result_of(state: TaskState) -> TaskResult:
 def specialist_flow(budget: LevelBudget) -> Flow:
     """The compiled flow that every specialist's node runs; `budget` bounds each rung."""
     graph = StateGraph(TaskState, context_schema=Means)
-    for step in (brief, work, consent, inspect, merge, ladder, level_1, level_2, level_3, level_4, give_up):
+    rungs = (level_1, level_2, level_3, level_4)
+    for step in (brief, work, consent, inspect, approve_dependencies, merge, ladder, *rungs, give_up):
         graph.add_node(step.__name__, step)
     graph.add_edge(START, "brief")
     graph.add_edge("brief", "work")
     graph.add_conditional_edges("work", after_work, ["consent", "inspect", "ladder"])
     graph.add_edge("consent", "work")
-    graph.add_conditional_edges("inspect", after_inspection, ["merge", "ladder"])
+    graph.add_conditional_edges("inspect", after_inspection, ["approve_dependencies", "ladder"])
+    graph.add_conditional_edges(
+        "approve_dependencies", lambda s: "ladder" if s.failure else "merge", ["merge", "ladder"]
+    )
     graph.add_conditional_edges("merge", lambda s: END if s.ending else "ladder", [END, "ladder"])
     graph.add_conditional_edges("ladder", lambda s: climb(s, budget), [*RUNGS, "give_up"])
     for rung in RUNGS:
-        graph.add_conditional_edges(rung, after_rung, ["ladder", "brief", "merge", "give_up"])
+        graph.add_conditional_edges(rung, after_rung, ["ladder", "brief", "inspect", "approve_dependencies", "give_up"])
     graph.add_edge("give_up", END)
     return graph.compile()
 
 
+def _items(state: TaskState, conductor: Conductor) -> tuple[ContextItem, ...]:
+    return (*conductor.items, *items_from([conductor.results[need] for need in state.task.needs]))
+
+
 def _failing(state: TaskState, run: RunContext, failure: Failure, delivered: str = "") -> TaskUpdate:
     attempt = Attempt(number=state.attempt, specialist=state.specialist, failure=failure, delivery_digest=delivered)
-    run.ledger.record(Failed(task=state.task.id, attempt=state.attempt, failure=failure.kind, summary=failure.summary))
+    detail = run.redact(failure.detail)
+    run.ledger.record(
+        Failed(task=state.task.id, attempt=state.attempt, failure=failure.kind, summary=failure.summary, detail=detail)
+    )
     return {"failure": failure, "attempts": (*state.attempts, attempt)}
 
 
 def _stepped(state: TaskState, step: levels.Step) -> TaskUpdate:
     update: TaskUpdate = {"escalations": (*state.escalations, step.escalation)}
+    if step.failure is not None:
+        update["failure"] = step.failure
     if step.guidance is not None:
         update["guidance"] = (*state.guidance, step.guidance)
     if step.reassigned is not None:

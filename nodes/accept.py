@@ -10,6 +10,7 @@ from backend_coordinator.domain.verdict import Outcome, Verdict, Waiver
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.policy import accepted, failures
 from backend_coordinator.nodes.inspect import judge
+from backend_coordinator.nodes.metrics import measure
 
 
 async def integrate(context: RunContext) -> str:
@@ -21,7 +22,8 @@ async def integrate(context: RunContext) -> str:
 async def acceptance(context: RunContext, results: Mapping[str, TaskResult]) -> tuple[Verdict, ...]:
     """All 40 verdicts on the merged tree; what a person waived stands as waived, never as pass."""
     head = await asyncio.to_thread(context.repository.head)
-    verdicts = await judge(context, context.repository.user.base_commit, head, "acceptance")
+    base = context.repository.user.base_commit
+    verdicts, _ = await asyncio.gather(judge(context, base, head, "acceptance"), measure(context))
     waived = {
         waiver.item: waiver for result in results.values() if result.status == "merged" for waiver in result.waived
     }

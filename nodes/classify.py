@@ -1,34 +1,50 @@
 """From failed verdicts to the class of failure that decides where the ladder starts; evidence alone decides."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.verdict import Verdict
 
-_SIGNS: tuple[tuple[FailureClass, re.Pattern[str]], ...] = (
-    (FailureClass.SYNTAX_ERROR, re.compile(r"\b(?:SyntaxError|IndentationError|TabError)\b")),
-    (FailureClass.MISSING_DEPENDENCY, re.compile(r"ModuleNotFoundError: No module named")),
-)
+_SYNTAX = re.compile(r"^.*\b(?:SyntaxError|IndentationError|TabError)\b.*$", re.MULTILINE)
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _ITEMS = {"C5": FailureClass.TEST_FAILURE, "C1": FailureClass.STYLE}
 MOST_DETAIL = 8_000
+MOST_MESSAGE = 2_000
+"""Characters of one test's message; its end, where the error stands."""
 
 
-def classify(failed: Sequence[Verdict]) -> Failure | None:
-    """The failure that these failed verdicts make, or None where there is none."""
+def classify(
+    failed: Sequence[Verdict], tests: Mapping[str, str] | None = None, own: Collection[str] = ()
+) -> Failure | None:
+    """The failure that these failed verdicts make, or None where there is none.
+
+    `tests` are the whole messages of newly failing tests, `own` the top-level modules that nobody has to install.
+    """
     if not failed:
         return None
-    detail = "\n\n".join(_told(verdict) for verdict in failed)[:MOST_DETAIL]
+    detail = "\n\n".join(_told(verdict, tests or {}) for verdict in failed)[:MOST_DETAIL]
     kinds = {_ITEMS.get(verdict.id, FailureClass.GATE_FAILURE) for verdict in failed}
     kind = kinds.pop() if len(kinds) == 1 else FailureClass.GATE_FAILURE
-    kind = next((found for found, sign in _SIGNS if sign.search(detail)), kind)
     summary = "; ".join(f"{verdict.id}: {verdict.reason}" for verdict in failed)
+    if syntax := _SYNTAX.search(detail):
+        kind, summary = FailureClass.SYNTAX_ERROR, f"{syntax[0].strip('E ')[:200]}; {summary}"
+    elif missing := missing_modules(detail, own):
+        kind, summary = FailureClass.MISSING_DEPENDENCY, f"no module named {', '.join(missing)}; {summary}"
     return Failure(kind=kind, summary=summary[:500], detail=detail, items=tuple(v.id for v in failed))
 
 
-def _told(verdict: Verdict) -> str:
+def missing_modules(text: str, own: Collection[str] = ()) -> tuple[str, ...]:
+    """The modules that Python could not find, except those below a module of `own`."""
+    return tuple(dict.fromkeys(name for name in _MISSING.findall(text) if name.partition(".")[0] not in own))
+
+
+def _told(verdict: Verdict, tests: Mapping[str, str]) -> str:
     lines = [f"{verdict.id} failed: {verdict.reason}"]
     for evidence in verdict.evidence:
         lines.append(f"$ {' '.join(evidence.command)} -> exit {evidence.exit_code}: {evidence.summary}")
-        lines += [f"{finding.path}:{finding.line}: {finding.message}" for finding in evidence.findings]
+        places = [(f, tests.get(f.path)) for f in evidence.findings]
+        lines += [f"{f.path}:{f.line}: {f.message}" for f, whole in places if whole is None]
+    if verdict.id == "C5":
+        lines += [f"FAILED {test}\n{message[-MOST_MESSAGE:]}" for test, message in tests.items()]
     return "\n".join(lines)

@@ -1,6 +1,8 @@
 """What every verb of one run works with."""
 
 import asyncio
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from backend_coordinator.nodes.journal import Transcript
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.redaction import Redactor
-from backend_coordinator.nodes.workspace.environment import Environment, build
+from backend_coordinator.nodes.workspace.environment import Environment, Place, build
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import Sandbox
 from backend_coordinator.settings import Settings
@@ -50,7 +52,20 @@ class RunContext:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""
         return Transcript(self.folder / "transcripts" / f"{name}.jsonl", self.redact)
 
-    async def environment(self, tree: Path) -> Environment:
-        """The environment that the tree's own manifests ask for."""
+    async def environment(self, tree: Path, also: Collection[Place] = ()) -> Environment:
+        """The environment that the tree's own manifests ask for, with the optional groups adopted or in `also`."""
         services = tuple(sorted(self.settings.services.items()))
-        return await build(tree, cache=self.cache, sandbox=self.sandbox, services=services, tools=MEASURING)
+        groups = {*adopted_groups(self.ledger), *also}
+        return await build(
+            tree, cache=self.cache, sandbox=self.sandbox, services=services, tools=MEASURING, also=groups
+        )
+
+    def adopt(self, group: Place) -> None:
+        """From now on every tree of the run that declares this optional group gets it installed."""
+        self.ledger.note("adopted groups", json.dumps(sorted({*adopted_groups(self.ledger), group})))
+
+
+def adopted_groups(ledger: Ledger) -> frozenset[Place]:
+    """Optional groups that a run's work turned out to need."""
+    groups = json.loads(ledger.noted("adopted groups") or "[]")
+    return frozenset((root, where) for root, where in groups)

@@ -1,8 +1,11 @@
 """What a repository says about itself, found without a model."""
 
+import re
+
 from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.objective import RepositoryFacts
 from backend_coordinator.domain.roster import Roster
+from backend_coordinator.nodes.gates.files import is_test
 from backend_coordinator.nodes.kinds import kind_of
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -17,6 +20,7 @@ _LANGUAGES = {
 _FRAMEWORKS = ("fastapi", "django", "flask", "express", "nestjs", "spring-boot")
 _MANIFESTS = ("pyproject.toml", "requirements.txt", "setup.py", "package.json", "pom.xml", "build.gradle")
 _MOST = 20
+_APPLICATION = re.compile(r"^[ \t]*(?:return\s+|\w+(?::[^=\n]*)?\s*=\s*)(?:\w+\.)?FastAPI\(", re.MULTILINE)
 
 
 def repository_facts(tree: Tree, roster: Roster) -> RepositoryFacts:
@@ -31,6 +35,7 @@ def repository_facts(tree: Tree, roster: Roster) -> RepositoryFacts:
         manifests=tuple(manifests[:_MOST]),
         contracts=tuple(path for path, kind in kinds.items() if kind is ContextKind.API_CONTRACT)[:_MOST],
         migrations=tuple(path for path, kind in kinds.items() if kind is ContextKind.DATABASE_SCHEMA)[:_MOST],
+        applications=_applications(tree)[:_MOST],
         test_directories=tuple(sorted({p.split("tests/")[0] + "tests" for p in tree.files if "tests/" in p}))[:_MOST],
         detected=detected(tree, roster),
     )
@@ -44,6 +49,11 @@ def detected(tree: Tree, roster: Roster) -> tuple[str, ...]:
         if any(_holds(tree, rule) for rule in member.detects)
     ]
     return tuple(name for _, name in sorted(found))
+
+
+def _applications(tree: Tree) -> tuple[str, ...]:
+    found = [p for p in tree.files if p.endswith(".py") and not is_test(p) and _APPLICATION.search(tree.read(p) or "")]
+    return tuple(sorted(found, key=lambda path: (path.count("/"), not path.endswith("main.py"), path)))
 
 
 def _holds(tree: Tree, rule: str) -> bool:

@@ -13,8 +13,11 @@ from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.errors import ProcessRefused
 from backend_coordinator.nodes.classify import classify
 from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.dependencies import own_modules, unbuildable
 from backend_coordinator.nodes.gates.inspection import inspect
+from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import Stage
+from backend_coordinator.nodes.gates.shared import sharing
 from backend_coordinator.nodes.kinds import kind_of
 from backend_coordinator.nodes.tools.protocol import Submission
 from backend_coordinator.nodes.workspace.git import GitError
@@ -47,25 +50,49 @@ async def inspect_delivery(
 ) -> Inspection:
     """Commits the task's tree, computes its artifacts from the diff and runs the delivery's gates on it."""
     delivery, failure = await _deliver(context, task, submission, specialist=specialist, base=base, attempt=attempt)
-    context.ledger.record(Delivered(task=task.id, summary=submission.summary, artifacts=len(delivery.artifacts)))
+    changes = tuple((artifact.change, artifact.path) for artifact in delivery.artifacts)
+    told = Delivered(task=task.id, summary=delivery.summary, artifacts=len(changes), changes=changes)
+    context.ledger.record(told)
     failure = failure or _obvious(task, delivery, earlier)
     if failure or not delivery.artifacts:
+        return Inspection(delivery, (), failure)
+    trees = await _trees(context, base, delivery.commit)
+    if failure := await unbuildable(context, *trees, [artifact.path for artifact in delivery.artifacts]):
         return Inspection(delivery, (), failure)
     verdicts = await judge(context, base, delivery.commit, "delivery")
     shown = tuple((v.id, v.verdict) for v in verdicts if v.verdict is not Outcome.UNKNOWN)
     context.ledger.record(Inspected(task=task.id, tree=delivery.tree, verdicts=shown))
     decided = tuple(v for v in verdicts if v.verdict is not Outcome.UNKNOWN)
-    return Inspection(
-        delivery, decided, classify([v for v in decided if v.verdict is Outcome.FAIL and v.id not in waived])
-    )
+    return Inspection(delivery, decided, await _failure(context, *trees, [v for v in verdicts if v.id not in waived]))
+
+
+async def _failure(context: RunContext, base: Tree, head: Tree, verdicts: Sequence[Verdict]) -> Failure | None:
+    failed = [verdict for verdict in verdicts if verdict.verdict is Outcome.FAIL]
+    tested = next((v for v in verdicts if v.id == "C5" and v.verdict in (Outcome.FAIL, Outcome.UNKNOWN)), None)
+    if tested is None:
+        return classify(failed)
+    environment = await context.environment(head.path)
+    async with sharing(context.verdicts.memory):
+        now = await run_tests(head.path, environment)
+        crashed = now.problem is not None and now.exit_code not in (None, 0)
+        before = await run_tests(base.path, environment) if now.failing or crashed else now
+    tests = {test: text for test, text in now.failing.items() if test not in before.failing}
+    if crashed and not before.problem:
+        # The runner itself fell over what was delivered, such as a conftest.py that cannot be imported.
+        tests["the test run"] = now.output
+        failed = [*failed, *([tested] if tested not in failed else [])]
+    return classify(failed, tests, own_modules(environment))
+
+
+async def _trees(context: RunContext, base: str, head: str) -> tuple[Tree, Tree]:
+    repository = context.repository
+    return await asyncio.to_thread(repository.tree, base), await asyncio.to_thread(repository.tree, head)
 
 
 async def judge(context: RunContext, base: str, head: str, stage: Stage) -> tuple[Verdict, ...]:
     """All 40 verdicts on the tree of `head`, compared with `base` (both commits)."""
-    repository = context.repository
-    base_tree: Tree = await asyncio.to_thread(repository.tree, base)
-    head_tree: Tree = await asyncio.to_thread(repository.tree, head)
-    changed = await asyncio.to_thread(repository.changed_paths, base, head)
+    base_tree, head_tree = await _trees(context, base, head)
+    changed = await asyncio.to_thread(context.repository.changed_paths, base, head)
     environment = await context.environment(head_tree.path)
     return await inspect(base_tree, head_tree, changed, environment, stage=stage, cache=context.verdicts)
 
@@ -120,9 +147,11 @@ def _sha256(tree: Tree, path: str) -> str:
 
 def _obvious(task: Task, delivery: Delivery, earlier: Sequence[Attempt]) -> Failure | None:
     for attempt in earlier:
+        if attempt.number == delivery.attempt or attempt.failure.kind is FailureClass.EXTERNAL_BLOCK:
+            continue  # the delivery was not at fault, and what was may have changed
         if attempt.delivery_digest == digest(delivery):
             text = f"attempt {delivery.attempt} delivers the same as attempt {attempt.number}"
-            return Failure(kind=FailureClass.STUCK, summary=text, detail=attempt.failure.detail)
+            return attempt.failure.model_copy(update={"kind": FailureClass.STUCK, "summary": text})
     if delivery.refusal:
         kind = FailureClass(delivery.about) if delivery.about else FailureClass.OUTSIDE_EXPERTISE
         return Failure(kind=kind, summary=delivery.refusal, detail=delivery.refusal)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from backend_coordinator.domain.failure import Escalation, Failure, FailureClass, Level, LevelBudget
+from backend_coordinator.domain.failure import Dossier, Escalation, Failure, FailureClass, Level, LevelBudget
 from backend_coordinator.domain.roster import Roster, Specialist
 
 
@@ -47,6 +47,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+SURVIVING: tuple[tuple[str, str, FailureClass], ...] = (
+    ("S", "", F.SECURITY_CONCERN),
+    ("A7", "while the version is still", F.BREAKING_CHANGE),
+)
+"""Failed items, by how their id begins and what was found, that go to Level 4 as this class after Level 1."""
+
+_OWN_TRIES = frozenset({F.MERGE_CONFLICT, F.MISSING_DEPENDENCY})
+"""Classes with Level 1 tries of their own, since neither is a mistake in the code."""
+
+
 def rule_of(kind: FailureClass, rules: Sequence[Rule] = RULES) -> Rule:
     """The row of a class; the last one wins, so that an added row replaces a packaged one."""
     return next(rule for rule in reversed(rules) if rule.failure is kind)
@@ -57,37 +67,55 @@ def next_level(
 ) -> Level | None:
     """The rung this failure takes next, or None when every budget from there on is spent.
 
-    Level 1 that did not help leads to the coordinator (Level 3), not to a peer; a failed security item that
-    survived Level 1 leads to Level 4. A rung that had no answer (`action` None) is never taken again for the same
-    failure.
+    Level 1 that did not help leads to the coordinator (Level 3), not to a peer; a failed item of SURVIVING leads to
+    Level 4. A class never takes a lower rung than before, and being stuck after advice takes a higher one. A rung
+    that had no answer (`action` None) is never taken again for the same failure.
     """
     steps = tuple(taken)
     used = _used(failure, steps)
-    level = rule_of(failure.kind, rules).level
+    start = rule_of(failure.kind, rules).level
+    lowest: int = max([start, *(step.level for step in steps if step.failure is failure.kind)])
+    if steps and failure.kind is FailureClass.STUCK:
+        lowest = max(lowest, min(steps[-1].level + 1, Level.STRATEGIC_ESCALATION))
     helpless = steps[-1].level if steps and steps[-1].action is None else 0
-    path = [step for step in Level if step >= level and step > helpless]
-    if level is Level.SELF_RECOVERY:
-        security = any(item.startswith("S") for item in failure.items)
-        over = {Level.PEER_CONSULTATION, *([Level.COORDINATOR_REVIEW] if security else [])}
+    path = [step for step in Level if step >= lowest and step > helpless]
+    if start is Level.SELF_RECOVERY:
+        over = {Level.PEER_CONSULTATION, *([Level.COORDINATOR_REVIEW] if _surviving(failure) else [])}
         path = [step for step in path if step not in over]
     return next((step for step in path if used[step] < budget.of(step)), None)
 
 
-def risen(failure: Failure, taken: Iterable[Escalation], budget: LevelBudget, rules: Sequence[Rule] = RULES) -> Failure:
-    """The failure under the class it takes on once Level 1 is used up: a security concern, or exhausted retries."""
-    spent = _used(failure, tuple(taken))[Level.SELF_RECOVERY] >= budget.of(Level.SELF_RECOVERY)
-    if not spent or rule_of(failure.kind, rules).level is not Level.SELF_RECOVERY:
+def risen(dossier: Dossier, budget: LevelBudget, rules: Sequence[Rule] = RULES) -> Failure:
+    """The failure under the class it takes on once Level 1 can do no more: a class of SURVIVING, or exhausted retries.
+
+    That is when its tries are spent, or when an earlier attempt came back with exactly this finding: to say it again
+    would tell its author nothing new. A conflict is with something else each time.
+    """
+    failure, grave = dossier.failure, _surviving(dossier.failure)
+    if failure.kind is FailureClass.STUCK and grave:
+        return failure.model_copy(update={"kind": grave})
+    if rule_of(failure.kind, rules).level is not Level.SELF_RECOVERY:
         return failure
-    security = any(item.startswith("S") for item in failure.items)
-    kind = FailureClass.SECURITY_CONCERN if security else FailureClass.RETRIES_EXHAUSTED
-    return failure.model_copy(update={"kind": kind})
+    spent = _used(failure, dossier.escalations)[Level.SELF_RECOVERY] >= budget.of(Level.SELF_RECOVERY)
+    known = [_finding(attempt.failure) for attempt in dossier.attempts[:-1]]
+    if not spent and (_finding(failure) not in known or failure.kind is FailureClass.MERGE_CONFLICT):
+        return failure
+    return failure.model_copy(update={"kind": grave or FailureClass.RETRIES_EXHAUSTED})
+
+
+def _finding(failure: Failure) -> tuple[FailureClass, list[str]]:
+    """What was found, without the commands that found it, which count the files they read."""
+    return failure.kind, [line for line in failure.detail.splitlines() if not line.startswith("$ ")]
+
+
+def _surviving(failure: Failure) -> FailureClass | None:
+    rows = (row for row in SURVIVING if any(item.startswith(row[0]) for item in failure.items))
+    return next((kind for _, sign, kind in rows if sign in failure.detail), None)
 
 
 def _used(failure: Failure, steps: Sequence[Escalation]) -> Counter[Level]:
-    """How often each rung was used; rebasing has Level 1 tries of its own, since a conflict is nobody's mistake."""
-    conflict = FailureClass.MERGE_CONFLICT
-    alike = [s for s in steps if s.level > 1 or (s.failure is conflict) == (failure.kind is conflict)]
-    return Counter(step.level for step in alike)
+    own = {failure.kind} if failure.kind in _OWN_TRIES else set(FailureClass) - _OWN_TRIES
+    return Counter(step.level for step in steps if step.level > Level.SELF_RECOVERY or step.failure in own)
 
 
 def peer_for(

@@ -99,6 +99,12 @@ class Ledger:
             rows = db.execute("select number, body from event where number > ? order by number", (after,)).fetchall()
         return [(number, EVENT.validate_json(body)) for number, body in rows]
 
+    def dated_events(self) -> list[tuple[str, Event]]:
+        """All events, oldest first, each with the UTC second in which it was recorded."""
+        with self._open() as db:
+            rows = db.execute("select at, body from event order by number").fetchall()
+        return [(at, EVENT.validate_json(body)) for at, body in rows]
+
     def wait_for_events(self, seconds: float) -> None:
         """Blocks until this process writes or `seconds` passed."""
         with self._written:

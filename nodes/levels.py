@@ -1,12 +1,13 @@
 """The four rungs of the ladder as verbs: each turns a failure into what happens next."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from backend_coordinator.domain.base import Value
-from backend_coordinator.domain.context import Message
+from backend_coordinator.domain.context import ContextItem, Message
 from backend_coordinator.domain.events import Escalated, Noticed
-from backend_coordinator.domain.failure import Action, Dossier, Escalation, Failure, Level
+from backend_coordinator.domain.failure import Action, Dossier, Escalation, Failure, FailureClass, Level
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.roster import Specialist
@@ -14,6 +15,7 @@ from backend_coordinator.domain.verdict import Waiver
 from backend_coordinator.errors import ModelCallFailed, UnknownSpecialist
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.dependencies import Recovery, advice
 from backend_coordinator.nodes.firewall import packet
 from backend_coordinator.nodes.ladder import peer_for
 from backend_coordinator.prompts.loader import coordinator_prompt
@@ -22,11 +24,15 @@ COORDINATOR = "backend-coordinator"
 
 
 class Step(NamedTuple):
-    """One rung taken: the record of it, guidance for the next attempt, and who makes it if not the same."""
+    """One rung taken: the record of it, guidance for the next attempt, and who makes it if not the same.
+
+    `failure` is what the failure turned out to be, where the rung found that out.
+    """
 
     escalation: Escalation
     guidance: Message | None = None
     reassigned: str | None = None
+    failure: Failure | None = None
 
 
 class Guidance(Value):
@@ -44,18 +50,39 @@ class Review(Value):
     to: str | None = None
 
 
-async def self_recovery(context: RunContext, task: Task, author: Specialist, failure: Failure) -> Step:
-    """Level 1: the exact finding goes back to its author."""
-    text = f"{failure.summary}\n\n{failure.detail}\n\nMend this, run check, and submit again."
+def self_recovery(context: RunContext, task: Task, author: Specialist, failure: Failure, more: str = "") -> Step:
+    """Level 1: the exact finding goes back to its author, with what `more` there is to say about it."""
+    text = "\n\n".join(filter(None, (failure.summary, failure.detail, more, "Mend this, run check, and submit again.")))
     step = _record(
         task, Level.SELF_RECOVERY, failure, asked=author.name, asked_by=author.name, question=failure.summary
     )
-    step = step.model_copy(update={"action": "retry", "answer": "exact finding returned"})
+    answer = f"exact finding returned. {more}".strip()
+    step = step.model_copy(update={"action": "retry", "answer": answer})
     context.ledger.record(Escalated(escalation=step))
     return Step(step, Message(author="the gates", text=text))
 
 
-async def consult(context: RunContext, task: Task, author: Specialist, dossier: Dossier) -> Step:
+def dependency_recovery(
+    context: RunContext, task: Task, author: Specialist, failure: Failure, *, found: Recovery, refused: str | None
+) -> Step:
+    """Level 1 of a missing dependency: what is declared was installed, so look again; else its author is told."""
+    step = _record(
+        task, Level.SELF_RECOVERY, failure, asked=COORDINATOR, asked_by=author.name, question=failure.summary
+    )
+    if found.installed:
+        step = step.model_copy(update={"action": "install", "answer": f"installed {'; '.join(found.installed)}"})
+        context.ledger.record(Escalated(escalation=step))
+        return Step(step)
+    if found.blocked:
+        text = "\n".join(found.problems)
+        block = Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=text[:500], detail=text, items=failure.items)
+        return _unhelped(context, step, text)._replace(failure=block)
+    return self_recovery(context, task, author, failure, advice(found, refused) if found.to_decide else "")
+
+
+async def consult(
+    context: RunContext, task: Task, author: Specialist, dossier: Dossier, items: Sequence[ContextItem]
+) -> Step:
     """Level 2: a peer of the ladder's table answers a typed question from its own packet; it takes no task over."""
     asked = [step.asked for step in dossier.escalations if step.level is Level.PEER_CONSULTATION]
     peer = peer_for(dossier.failure, author, context.roster, asked)
@@ -70,17 +97,21 @@ async def consult(context: RunContext, task: Task, author: Specialist, dossier: 
             question=text,
         )
         return _unhelped(context, step, "no peer is named for this")
-    told, _ = packet(peer, task, (), budget=context.settings.packet_tokens)
+    told, _ = packet(peer, task, items, budget=context.settings.packet_tokens)
     system = f"{peer.prompt}\n\n{coordinator_prompt('consultation')}"
     purpose = f"consultation-{task.id}-{len(dossier.attempts)}"
     step = _record(task, Level.PEER_CONSULTATION, dossier.failure, asked=peer.name, asked_by=author.name, question=text)
     try:
-        answer, usage = await ask(context, Inquiry(purpose, system, f"{text}\n\n{told}", peer), Guidance)
+        answer, usage = await ask(
+            context, Inquiry(purpose, system, context.redact(f"{text}\n\n{told}"), peer), Guidance
+        )
     except ModelCallFailed as error:
         return _unhelped(context, step, str(error))
     step = step.model_copy(update={"usage": usage})
     if not answer.can_help or not answer.guidance.strip():
         return _unhelped(context, step, answer.guidance or "the peer cannot help")
+    if _said(dossier, answer.guidance):
+        return _unhelped(context, step, f"said before: {answer.guidance}")
     step = step.model_copy(update={"answer": answer.guidance, "action": "guide"})
     context.ledger.record(Escalated(escalation=step))
     return Step(step, Message(author=peer.name, text=answer.guidance))
@@ -111,6 +142,8 @@ async def coordinator_review(context: RunContext, task: Task, author: Specialist
     if action == "reassign" and reassigned is None:
         action = "guide"
         context.ledger.record(Noticed(text=f"{task.id}: {review.to!r} cannot take the task; {author.name} keeps it"))
+    if action == "guide" and _said(dossier, review.text):
+        return _unhelped(context, step, f"said before: {review.text}")
     step = step.model_copy(update={"action": action})
     context.ledger.record(Escalated(escalation=step))
     return Step(step, Message(author=COORDINATOR, text=review.text), reassigned)
@@ -181,6 +214,11 @@ def _consultation(task: Task, author: Specialist, failure: Failure) -> str:
         f"WHAT HAPPENED: {failure.summary}\nEVIDENCE:\n{failure.detail or 'none'}\n"
         "NEED: guidance that lets the author finish the task."
     )
+
+
+def _said(dossier: Dossier, guidance: str) -> bool:
+    """Whether the author was told exactly this before: nothing new, so another attempt would be the same one."""
+    return guidance in {step.answer for step in dossier.escalations}
 
 
 def _assignable(context: RunContext, review: Review, author: Specialist) -> str | None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from backend_coordinator.domain.events import ModelCalled, RunEnded
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.report import Report, TaskResult
+from backend_coordinator.domain.report import Metric, Report, TaskResult
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes.accept import is_accepted
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
+from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
 
 _TASK = re.compile(r"backend-T\d{3}")
@@ -32,6 +33,8 @@ def write_report(
     ordered = [results[task.id] for task in plan.tasks if task.id in results] if plan else []
     total, coordination = _spent(context)
     head = context.repository.head()
+    tree = context.repository.tree(head).oid
+    measured = noted(context, tree)
     report = Report(
         run=context.run,
         objective=context.ledger.noted("objective") or "",
@@ -40,7 +43,7 @@ def write_report(
         base=context.repository.user.base_commit,
         branch=context.repository.branch,
         commit=head,
-        tree=context.repository.tree(head).oid,
+        tree=tree,
         model=model_name(context.model),
         sandbox=context.sandbox.level,
         tasks=tuple(ordered),
@@ -48,6 +51,8 @@ def write_report(
         escalations=tuple(step for result in ordered for step in result.escalations),
         questions=context.ledger.questions(),
         repairs=tuple(repairs),
+        metrics=metrics_of(ordered, verdicts, measured),
+        baseline=measured.failing if measured else (),
         usage=total,
         coordination=coordination,
         seconds=round(time.time() - float(context.ledger.noted("created") or time.time()), 1),
@@ -90,6 +95,7 @@ def markdown(report: Report) -> str:
     """The report for people; every table row is one fact."""
     titles = {item.id: item.title for item in ITEMS}
     waived = [v.id for v in report.verdicts if v.verdict is Outcome.WAIVED]
+    baseline = f"{len(report.baseline)} tests, {', '.join(report.baseline)}"
     lines = [
         f"# {'Accepted' if report.accepted else 'Not accepted'}: {_line(report.objective)}",
         "",
@@ -99,6 +105,7 @@ def markdown(report: Report) -> str:
         f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`",
         f"- {_usage(report.usage)}; of these for coordination: {_usage(report.coordination)}; {report.seconds:.0f} s",
         *([f"- waived by a person: {', '.join(waived)}"] if waived else []),
+        *([f"- failed before this run, not blamed on it: {_line(baseline)}"] if report.baseline else []),
         *(f"- plan repaired: {_line(repair)}" for repair in report.repairs),
         "",
         "## Tasks",
@@ -121,6 +128,8 @@ def markdown(report: Report) -> str:
             for v in report.verdicts
         ),
     ]
+    lines += ["", "## Metrics", "", "| metric | value | how it was computed |", "|---|---|---|"]
+    lines += [f"| {m.name} | {_value(m)} | {_line(m.how)} |" for m in report.metrics]
     if report.escalations:
         lines += ["", "## Escalations", ""]
         lines += [
@@ -129,6 +138,10 @@ def markdown(report: Report) -> str:
             for s in report.escalations
         ]
     return "\n".join(lines)
+
+
+def _value(metric: Metric) -> str:
+    return "not measured" if metric.value is None else f"{metric.value:g} {metric.unit}"
 
 
 def _evidence(verdict: Verdict) -> str:

@@ -134,7 +134,7 @@ def _mapping(node: yaml.MappingNode, path: Path, places: dict[Path, int]) -> dic
         if key.tag != _STR or not isinstance(key, yaml.ScalarNode):
             _refuse("a key must be text; put it in quotes", key)
         if key.value in result:
-            _refuse(f"the key {key.value!r} stands here twice", key)
+            _refuse(f"the key {key.value!r} stands here twice; keep one", key)
         places[*path, key.value] = key.start_mark.line + 2
         result[key.value] = _value(value, (*path, key.value), places)
     return result

@@ -1,20 +1,27 @@
-"""Finds what is wrong in a folder of specialists although each file may load on its own."""
+"""Finds what is wrong in folders of specialists although each file may load on its own."""
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from backend_coordinator.domain.failure import FailureClass
-from backend_coordinator.domain.roster import Roster, Specialist
+from backend_coordinator.domain.roster import Decision, Roster, Specialist
 from backend_coordinator.errors import UnknownSpecialist
 from backend_coordinator.prompts.frontmatter import Document, FrontMatterError, Path
-from backend_coordinator.prompts.loader import Folder, read_documents
+from backend_coordinator.prompts.loader import Folder, extended, read_documents
 from backend_coordinator.prompts.specialist_file import TOOLS, specialist_from
+
+Decides = Callable[[str, Mapping[str, Decision]], str | None]
+"""Which of the rules decides a command; None where none fits it."""
+JUDGED = "bash"
+"""The tool whose calls `permission` judges; all others are granted or withheld as a whole."""
+_ANY = "\N{REPLACEMENT CHARACTER}"
+_CLASS = re.compile(r"\[(!?)(.)[^]]*\]")
 
 
 class Finding(NamedTuple):
-    """One defect; `line` counts from 1."""
+    """One defect; `line` counts from 1, `message` names the way out."""
 
     file: str
     line: int
@@ -22,12 +29,35 @@ class Finding(NamedTuple):
     message: str
 
 
-def lint(roster: Roster, folder: Folder, tools: frozenset[str] = TOOLS) -> tuple[Finding, ...]:
-    """Findings in the files of `folder`, whose references are looked up in `roster`; sorted by file and line.
+def lint(*folders: Folder, decides: Decides, tools: frozenset[str] = TOOLS) -> tuple[Finding, ...]:
+    """Findings in `folders`, each of which extends and overrides those before it; sorted by file and line.
 
-    Rules: front-matter, unknown-kind, unknown-tool, dangling-reference, escalation-cycle, doubled-permission.
+    Rules: front-matter, unknown-kind, unknown-tool, doubled-name, dangling-reference, escalation-cycle,
+    shadowed-permission, idle-permission. Raises RosterError for a folder without a specialist's file.
     """
     findings: list[Finding] = []
+    members: dict[str, Specialist] = {}
+    documents: dict[str, Document] = {}
+    for folder in folders:
+        found = _read(folder, tools, members, findings)
+        documents |= {name: document for name, (document, _) in found.items()}
+        members = extended(members, {name: specialist for name, (_, specialist) in found.items()})
+    if members:
+        roster = Roster(specialists=tuple(members.values()))
+        for specialist in roster.specialists:
+            document = documents[specialist.name]
+            findings += _dangling(roster, document, specialist)
+            findings += _cycles(roster, document, specialist)
+            findings += _permissions(document, specialist, decides)
+    return tuple(sorted(findings))
+
+
+def _read(
+    folder: Folder, tools: frozenset[str], earlier: Collection[str], findings: list[Finding]
+) -> dict[str, tuple[Document, Specialist]]:
+    """The specialists of one folder that load, without names that somebody else has; the rest are findings."""
+    members: dict[str, tuple[Document, Specialist]] = {}
+    owners: dict[str, str] = {}
     for document in read_documents(folder):
         try:
             if isinstance(document, FrontMatterError):
@@ -35,11 +65,25 @@ def lint(roster: Roster, folder: Folder, tools: frozenset[str] = TOOLS) -> tuple
             specialist = specialist_from(document, tools)
         except FrontMatterError as error:
             findings.append(Finding(error.file, error.line, error.rule, error.problem))
-        else:
-            findings += _dangling(roster, document, specialist)
-            findings += _cycles(roster, document, specialist)
-            findings += _doubled(document, specialist)
-    return tuple(sorted(findings))
+            continue
+        own = []
+        for path, name in _names(specialist):
+            owner = owners.get(name) or (name if path != ("name",) and name in earlier else None)
+            if owner:
+                message = f"{name} stands for {owner} already: leave it out or take another name"
+                findings.append(Finding(document.file, document.line(path), "doubled-name", message))
+            else:
+                own.append(name)
+                owners[name] = specialist.name
+        if own[:1] == [specialist.name]:
+            members[specialist.name] = (document, specialist.model_copy(update={"aliases": tuple(own[1:])}))
+    return members
+
+
+def _names(specialist: Specialist) -> Iterator[tuple[Path, str]]:
+    yield ("name",), specialist.name
+    for index, alias in enumerate(specialist.aliases):
+        yield ("aliases", index), alias
 
 
 def _dangling(roster: Roster, document: Document, specialist: Specialist) -> Iterator[Finding]:
@@ -47,7 +91,8 @@ def _dangling(roster: Roster, document: Document, specialist: Specialist) -> Ite
         try:
             roster.get(name)
         except UnknownSpecialist as error:
-            yield Finding(document.file, document.line(path), "dangling-reference", str(error))
+            message = f"{error}; take a known name, or add a file for this one"
+            yield Finding(document.file, document.line(path), "dangling-reference", message)
 
 
 def _references(specialist: Specialist) -> Iterator[tuple[Path, str]]:
@@ -71,7 +116,7 @@ def _cycles(roster: Roster, document: Document, specialist: Specialist) -> Itera
     for path, name in _routes(specialist):
         failure = specialist.escalates_to[int(path[1])].failure
         if name in roster and (way := _way(roster, name, specialist.name, failure)):
-            message = f"{failure} goes round: {' -> '.join((specialist.name, *way))}"
+            message = f"{failure} goes round: {' -> '.join((specialist.name, *way))}; take one of these routes out"
             yield Finding(document.file, document.line(path), "escalation-cycle", message)
 
 
@@ -94,13 +139,26 @@ def _targets(roster: Roster, name: str, failure: FailureClass) -> set[str]:
     return {roster.resolve(to) for r in routes if r.failure == failure for to in r.to if to in roster}
 
 
-def _doubled(document: Document, specialist: Specialist) -> Iterator[Finding]:
-    """Patterns that match the same commands: only one of them can ever decide."""
-    for kind, rules in specialist.permission:
-        first: dict[str, str] = {}
+def _permissions(document: Document, specialist: Specialist, decides: Decides) -> Iterator[Finding]:
+    """Rules that can never decide: others always do, no command fits them, or nothing asks them."""
+    for tool, rules in specialist.permission:
+        if tool != JUDGED:
+            message = f"only {JUDGED} has rules: take this out, and switch {tool} under `tools`"
+            yield Finding(document.file, document.line(("permission", tool)), "idle-permission", message)
+            continue
+        letters = {_ANY, *"".join("".join(found) for pattern, _ in rules for found in _CLASS.findall(pattern))}
         for pattern, _ in rules:
-            same = first.setdefault(re.sub(r"\*+", "*", " ".join(pattern.split())), pattern)
-            if same != pattern:
-                line = document.line(("permission", kind, pattern))
-                message = f"{pattern!r} matches what {same!r} matches"
-                yield Finding(document.file, line, "doubled-permission", message)
+            deciding = {decides(command, dict(rules)) for letter in letters for command in _fitting(pattern, letter)}
+            if pattern not in deciding:
+                others = " or ".join(repr(other) for other in sorted(filter(None, deciding)))
+                why = f"{others} decides where it fits" if others else "no command fits it"
+                message = f"{pattern!r} never decides: {why}; take it out or make it narrower"
+                line = document.line(("permission", tool, pattern))
+                yield Finding(document.file, line, "shadowed-permission", message)
+
+
+def _fitting(pattern: str, letter: str) -> Iterator[str]:
+    """The shortest command that fits, and one longer than any pattern; commands have single blanks."""
+    plain = _CLASS.sub(lambda found: letter if found[1] else found[2], pattern).replace("?", letter)
+    for stars in ("", letter * 1000):
+        yield " ".join(plain.replace("*", stars).split())

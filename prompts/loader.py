@@ -1,6 +1,7 @@
 """Reads the roster's files and the coordinator's own prompts."""
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -24,14 +25,12 @@ def packaged_specialists() -> Traversable:
 def load_roster(*folders: Folder, tools: frozenset[str] = TOOLS) -> Roster:
     """The roster of all `*.md` files in `folders`, of the packaged one when none is given.
 
-    A later folder's specialist replaces an earlier one of its name, and takes over an earlier one's alias. Files
-    may switch `tools`. Raises RosterError with file and line.
+    A later folder's specialist replaces an earlier one of its name and is known by its aliases too; the aliases
+    of others it takes over. Files may switch `tools`. Raises RosterError with file and line.
     """
     members: dict[str, Specialist] = {}
     for folder in folders or (packaged_specialists(),):
-        found = _read_folder(folder, tools)
-        taken = {name for s in found.values() for name in (s.name, *s.aliases)}
-        members = {name: _without(s, taken) for name, s in members.items()} | found
+        members = extended(members, _read_folder(folder, tools))
     try:
         return Roster(specialists=tuple(members.values()))
     except ValidationError as error:
@@ -51,6 +50,17 @@ def read_documents(folder: Folder) -> tuple[Document | FrontMatterError, ...]:
         msg = f"{folder} holds no specialist: one is a file <name>.md"
         raise RosterError(msg)
     return tuple(_read_file(entry) for entry in entries)
+
+
+def extended(members: Mapping[str, Specialist], found: Mapping[str, Specialist]) -> dict[str, Specialist]:
+    """`members` after those of a later folder: each by its name, no alias with two of them."""
+    taken = {name for s in found.values() for name in (s.name, *s.aliases)}
+    result = dict(found)
+    for name, member in members.items():
+        left = tuple(alias for alias in member.aliases if alias not in taken)
+        base = found.get(name)
+        result[name] = (base or member).model_copy(update={"aliases": (*base.aliases, *left) if base else left})
+    return result
 
 
 def coordinator_prompt(name: str, /, **values: str) -> str:
@@ -89,7 +99,3 @@ def _read_file(entry: Folder) -> Document | FrontMatterError:
         return FrontMatterError(str(entry), 1, "the file is not UTF-8 text")
     except FrontMatterError as error:
         return error
-
-
-def _without(specialist: Specialist, taken: set[str]) -> Specialist:
-    return specialist.model_copy(update={"aliases": tuple(a for a in specialist.aliases if a not in taken)})

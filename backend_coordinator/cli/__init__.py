@@ -6,7 +6,7 @@ import threading
 
 import typer
 
-from backend_coordinator.cli import gates, inspection, work
+from backend_coordinator.cli import batch, gates, inspection, roster, work
 from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
@@ -22,8 +22,10 @@ app = typer.Typer(
 )
 USAGE = 2
 work.add_to(app)
+batch.add_to(app)
 inspection.add_to(app)
 app.add_typer(gates.app, name="gates")
+app.add_typer(roster.app, name="roster")
 
 
 def main() -> None:

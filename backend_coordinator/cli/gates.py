@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend_coordinator.cli.options import AsJson
+from backend_coordinator.cli.next_steps import command
+from backend_coordinator.cli.options import AsJson, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
 from backend_coordinator.errors import ConfigurationError
 
@@ -51,6 +52,31 @@ def check(
     else:
         say(columns([(v.id, v.verdict.value.replace("_", " "), " ".join(v.reason.split())) for v in verdicts]))
     raise typer.Exit(1 if any(verdict.verdict in bad for verdict in verdicts) else 0)
+
+
+@app.command()
+def verify(
+    run: Annotated[str, typer.Argument(help="The run's id.")],
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Repeats the verdicts of a run's report on a fresh checkout; exit code 1 when anything differs."""
+    from backend_coordinator.nodes.gates.verify import verify as repeat
+
+    here = runs_of(workspace)
+    report = here.report(run)
+    if report is None or not report.verdicts:
+        what = "has no report" if report is None else "ended before its tree was inspected"
+        msg = f"run {run} {what}: nothing to verify; see {command(here.workspace, 'show', run)}"
+        raise ConfigurationError(msg)
+    found = asyncio.run(repeat(report, here.place(run), here.workspace))
+    if as_json:
+        say_json(found.model_dump(mode="json"))
+    else:
+        for difference in found.differences:
+            say(f"{difference.item}: {difference.what}")
+        say(f"{found.confirmed} of {found.verdicts} verdicts confirmed, {found.commands} commands repeated")
+    raise typer.Exit(1 if found.differences else 0)
 
 
 async def _inspect(directory: Path, base: str | None) -> "tuple[Verdict, ...]":

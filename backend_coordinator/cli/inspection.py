@@ -13,7 +13,8 @@ import typer
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
-from backend_coordinator.cli.progress import line
+from backend_coordinator.cli.story import story_of, told_as_json
+from backend_coordinator.cli.telling import told
 from backend_coordinator.errors import ConfigurationError, CoordinatorError
 
 if TYPE_CHECKING:
@@ -41,22 +42,30 @@ def runs(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
         say("no runs yet")
 
 
-def show(run: RunId, workspace: Workspace = HERE, as_json: AsJson = False) -> None:
-    """Tells a run's story: attempts, verdicts, who was asked what, and what was answered."""
+def show(
+    run: RunId,
+    workspace: Workspace = HERE,
+    full: Annotated[bool, typer.Option("--full", help="Cut no text.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tells a run's story, task by task: attempts, verdicts, who was asked what, what was answered and changed."""
     here = runs_of(workspace)
     ledger = here.ledger(run)
-    events = [event for _, event in ledger.events()]
+    status, dated, objective = status_of(here, run), ledger.dated_events(), ledger.noted("objective") or ""
+    story = story_of(dated)
     if as_json:
         asked = [question.model_dump(mode="json") for question in ledger.questions()]
-        told = [event.model_dump(mode="json") for event in events]
-        say_json({"run": run, "status": status_of(here, run), "questions": asked, "events": told})
+        events = [{"at": at, **event.model_dump(mode="json")} for at, event in dated]
+        head = {"run": run, "status": status, "objective": objective}
+        say_json({**head, "tasks": told_as_json(story), "questions": asked, "events": events})
         return
-    say(f"run {run}: {status_of(here, run)}")
-    for event in events:
-        if text := line(event):
-            say(f"- {text}")
+    say(f"run {run}: {status}\nobjective: {' '.join(objective.split())}")
+    for text in told(story, full=full):
+        say(text)
     if questions := ledger.open_questions():
         say_questions(here.workspace, run, questions)
+    elif status == "unfinished":
+        say(f"\nif no process drives it: {command(here.workspace, 'resume', run)}")
 
 
 def report(

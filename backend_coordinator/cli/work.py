@@ -130,7 +130,7 @@ def _coordinator(
     settings = load_settings(root_of(workspace))
     changes = {name: value for name, value in wishes.items() if value and name != "ask"}
     if wishes.get("ask"):
-        changes["approval"] = Approval(plan="ask", tools="ask")
+        changes["approval"] = Approval(plan="ask", tools="ask", dependencies="ask")
     return Coordinator(chosen, workspace, settings=settings.model_copy(update=changes), init=init, base=base)
 
 

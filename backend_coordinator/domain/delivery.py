@@ -6,9 +6,12 @@ from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextKind
 
 Topic = Literal[
-    "performance_issue", "database_design", "api_contract_mismatch", "architectural_question", "api_design_conflict"
-]
-"""What a specialist can ask a peer about: classes of failure that start at Level 2."""
+    "performance_issue", "database_design", "api_contract_mismatch", "architectural_question", "api_design_conflict",
+    "integration_issue", "external_block",
+    "architecture_mismatch", "security_concern", "performance_unachievable", "breaking_change",
+    "cross_service_conflict", "database_conflict", "stability_threat", "api_security_infeasible", "timeline",
+]  # fmt: skip
+"""What a specialist can hand a task back for: the classes of failure that no tool finds."""
 
 Change = Literal["added", "modified", "deleted"]
 
@@ -54,7 +57,7 @@ class Delivery(Value):
     summary: str
     refusal: str | None = None
     about: Topic | None = None
-    """What kind of advice the refusal asks for; without one the task lies outside the specialist's expertise."""
+    """What the refusal is for; without it the task lies outside the specialist's expertise."""
     commit: str = ""
     tree: str = ""
     artifacts: tuple[Artifact, ...] = ()

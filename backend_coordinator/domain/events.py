@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.delivery import Change
 from backend_coordinator.domain.failure import Escalation, FailureClass
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.usage import Usage
@@ -33,6 +34,15 @@ class RunResumed(_Event):
     process: int
 
 
+class Outline(Value):
+    """What a reader has to know of a task that has not begun."""
+
+    task: str
+    title: str
+    specialist: str
+    needs: tuple[str, ...] = ()
+
+
 class PlanMade(_Event):
     """The plan as it now stands; `repairs` are what the compiler changed."""
 
@@ -40,6 +50,7 @@ class PlanMade(_Event):
     tasks: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
     repairs: tuple[str, ...] = ()
+    outline: tuple[Outline, ...] = ()
 
 
 class TaskStarted(_Event):
@@ -77,6 +88,8 @@ class Delivered(_Event):
     task: str
     summary: str
     artifacts: int
+    changes: tuple[tuple[Change, str], ...] = ()
+    """Each file and what was done to it."""
 
 
 class Inspected(_Event):
@@ -96,6 +109,7 @@ class Failed(_Event):
     attempt: int
     failure: FailureClass
     summary: str
+    detail: str = ""
 
 
 class Escalated(_Event):

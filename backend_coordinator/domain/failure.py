@@ -58,7 +58,7 @@ class Failure(Value):
     """Ids of the gate items that failed, where gates are the reason."""
 
 
-Action = Literal["retry", "guide", "reassign", "waive", "abandon", "abort", "give_up"]
+Action = Literal["install", "retry", "guide", "reassign", "waive", "abandon", "abort", "give_up"]
 
 
 class Escalation(Value):

@@ -22,6 +22,8 @@ class RepositoryFacts(Value):
     manifests: tuple[str, ...] = ()
     contracts: tuple[str, ...] = ()
     migrations: tuple[str, ...] = ()
+    applications: tuple[str, ...] = ()
+    """Modules that make a FastAPI application, the shallowest first."""
     test_directories: tuple[str, ...] = ()
     detected: tuple[str, ...] = ()
     """Specialists whose `detects` rules hold here, the most specific first."""

@@ -39,6 +39,27 @@ class TaskResult(Value):
     log: str = ""
 
 
+MetricName = Literal[
+    "backend_tasks_completed",
+    "backend_avg_completion_time",
+    "backend_success_rate",
+    "api_endpoint_coverage",
+    "test_coverage",
+    "database_query_performance",
+    "security_audit_pass_rate",
+    "api_response_time_p95",
+]
+
+
+class Metric(Value):
+    """One of the "Metrics to Track": `value` is in `unit`; None means not measured, and then `how` says why."""
+
+    name: MetricName
+    value: float | None
+    unit: str
+    how: str
+
+
 class Report(Value):
     """One run from objective to branch; `accepted` follows from the verdicts and the tasks alone."""
 
@@ -58,6 +79,9 @@ class Report(Value):
     escalations: tuple[Escalation, ...]
     questions: tuple[Question, ...] = ()
     repairs: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    baseline: tuple[str, ...] = ()
+    """Tests that failed on `base` and still fail; they are not blamed on the run."""
     usage: Usage
     coordination: Usage
     """The part of `usage` that analysis, decomposition, reviews and consultations took."""

@@ -1,15 +1,17 @@
-"""Finding a FastAPI application in a tree and asking it for its OpenAPI document."""
+"""Finding a FastAPI application in a tree and asking it for its OpenAPI document, functions and CORS answers."""
 
 import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
-from backend_coordinator.domain.verdict import Evidence
-from backend_coordinator.nodes.gates.evidence import digest, one_line
-from backend_coordinator.nodes.gates.files import product_python
-from backend_coordinator.nodes.gates.openapi import Document
+from backend_coordinator.domain.verdict import Evidence, Verdict
+from backend_coordinator.nodes.gates.calls import module_name
+from backend_coordinator.nodes.gates.evidence import digest, one_line, unknown
+from backend_coordinator.nodes.gates.files import is_code, product_python, serves
+from backend_coordinator.nodes.gates.openapi import Document, Operation, contracts, unnamed
 from backend_coordinator.nodes.gates.scratch import QUICK, copied, installed, shadowed
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.gates.source import parse
@@ -19,18 +21,61 @@ from backend_coordinator.nodes.workspace.trees import Tree
 _USUAL = ("main", "app", "application", "server", "api", "asgi", "__init__")
 
 
+class Spot(NamedTuple):
+    """A function of the tree: its file, the line it begins at (decorators belong to it), its qualified name."""
+
+    path: str
+    line: int
+    name: str
+
+
+class Route(NamedTuple):
+    """A path with its methods; `spots` are the handler's, then those of its dependencies, libraries left out."""
+
+    methods: tuple[str, ...]
+    path: str
+    spots: tuple[Spot, ...]
+
+
+class Opening(NamedTuple):
+    """A page from `origin` may read the answer to `method` on `path`; without method the answer to any request."""
+
+    method: str
+    path: str
+    origin: str
+    credentials: bool
+
+
+class Origins(NamedTuple):
+    """Which strange origins were let in; `problem` says why asking told nothing."""
+
+    configured: bool = False
+    let_in: tuple[Opening, ...] = ()
+    problem: str | None = None
+
+
 @dataclass(frozen=True)
 class Application:
     """A tree's web application; `document` is None when there is no application or, with a `problem`, no answer.
 
-    `served` says whether users can fetch the document from the running application.
+    `served` says whether users can fetch the document from the running application; `around` are middleware
+    and exception handlers.
     """
 
     path: str = ""
     problem: str | None = None
     document: Document | None = None
     served: bool = False
+    routes: tuple[Route, ...] = ()
+    around: tuple[Spot, ...] = ()
+    origins: Origins = field(default_factory=Origins)
     evidence: tuple[Evidence, ...] = field(default=())
+
+    def spots(self, operation: Operation) -> tuple[Spot, ...]:
+        """The handler of an operation and its dependencies, as far as they are the project's own."""
+        server = self.document.server if self.document else ""
+        routes = (r for r in self.routes if operation.key == (operation.method, unnamed(server + r.path)))
+        return next((route.spots for route in routes if operation.method in route.methods), ())
 
 
 @dataclass(frozen=True)
@@ -39,6 +84,20 @@ class _Place:
     path: str
     module: str
     name: str
+
+
+async def described(tree: Tree, environment: Environment) -> tuple[Application, list[Document]]:
+    """The tree's application, and its contracts followed by the document the application generates."""
+    app = await application_of(tree, environment)
+    return app, [*contracts(tree), *([app.document] if app.document else [])]
+
+
+def undescribed(item: str, documents: list[Document], tree: Tree, changed: frozenset[str]) -> Verdict | None:
+    """An unknown where changed code serves something that no document describes."""
+    code = any(is_code(tree, path) for path in changed.intersection(tree.files))
+    if documents or not code or not serves(tree):
+        return None
+    return unknown(item, "neither a contract nor a FastAPI application tells which endpoints there are")
 
 
 async def application_of(tree: Tree, environment: Environment) -> Application:
@@ -73,7 +132,27 @@ async def _application(tree: Tree, environment: Environment) -> Application:
         output_sha256=digest(output),
         summary=f"app.openapi() of {place.module}:{place.name}",
     )
-    return Application(place.path, None, Document(place.path, dump["openapi"]), dump["served"], (evidence,))
+    root = PurePosixPath(place.unit.root)
+    return Application(
+        place.path,
+        document=Document(place.path, dump["openapi"]),
+        served=dump["served"],
+        routes=tuple(Route(tuple(r["methods"]), r["path"], _spots(root, r["places"])) for r in dump["routes"]),
+        around=_spots(root, dump["around"]),
+        origins=_origins(dump["cors"]),
+        evidence=(evidence,),
+    )
+
+
+def _spots(root: PurePosixPath, places: list[tuple[str, int, str]]) -> tuple[Spot, ...]:
+    return tuple(Spot((root / path).as_posix(), line, name) for path, line, name in places)
+
+
+def _origins(cors: dict[str, Any] | str) -> Origins:
+    if isinstance(cors, str):
+        return Origins(problem=f"asking the application from another origin broke: {one_line(cors, 200)}")
+    problem = None if cors["proof"] else "the application refuses even an origin that its middleware allows"
+    return Origins(cors["configured"], tuple(Opening(*found) for found in cors["let_in"]), problem)
 
 
 def _places(tree: Tree, environment: Environment) -> Iterator[_Place]:
@@ -87,9 +166,7 @@ def _places(tree: Tree, environment: Environment) -> Iterator[_Place]:
             names = list(_names(parse(text)))
         except SyntaxError:
             continue
-        local = PurePosixPath(path).relative_to(unit.root).with_suffix("")
-        parts = [part for part in local.parts if part != "__init__"]
-        module = ".".join(parts[1:] if parts[:1] == ["src"] else parts)
+        module = module_name(path, unit.root)
         yield from (_Place(unit, path, module, name) for name in names if module)
 
 

@@ -4,7 +4,7 @@ import configparser
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, 
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed
+from backend_coordinator.nodes.workspace.sandbox import STATIC
 
 _INI_FILES = ("setup.cfg", "tox.ini", ".flake8", "mypy.ini", ".mypy.ini")
+_TIDYING = replace(STATIC, name="tidying", edits=True)
 _RUNS_OF = ("Makefile", "justfile", "noxfile.py", "tox.ini", ".pre-commit-config.yaml")
 _LINE = re.compile(r"^(?P<path>[^:\n]+\.pyi?):(?P<line>\d+):(?:\d+:)? (?:error: )?(?P<message>.+)$", re.MULTILINE)
 _REFORMAT = re.compile(r"^(?:would reformat|---) (?P<path>\S+\.\w+)", re.MULTILINE)
@@ -51,6 +53,8 @@ class ToolRun:
 class _Linter:
     command: tuple[str, ...]
     find: Callable[[Completed], tuple[Finding, ...]]
+    fix: tuple[str, ...] = ()
+    """What makes the tool mend files that are named after it."""
 
     @property
     def tool(self) -> str:
@@ -81,10 +85,12 @@ def _reformat_findings(done: Completed) -> tuple[Finding, ...]:
     return tuple(Finding(path=m["path"].strip(), message="would be reformatted") for m in found)
 
 
-_RUFF = _Linter(("ruff", "check", "--no-cache", "--output-format=json", "."), _ruff_findings)
-_RUFF_FORMAT = _Linter(("ruff", "format", "--diff", "--no-cache", "."), _reformat_findings)
+_FIXING = ("ruff", "check", "--fix-only", "--no-cache")
+_FORMATTING = ("ruff", "format", "--no-cache")
+_RUFF = _Linter(("ruff", "check", "--no-cache", "--output-format=json", "."), _ruff_findings, _FIXING)
+_RUFF_FORMAT = _Linter(("ruff", "format", "--diff", "--no-cache", "."), _reformat_findings, _FORMATTING)
 _FLAKE8 = _Linter(("flake8", "."), _line_findings)
-_BLACK = _Linter(("black", "--check", "."), _reformat_findings)
+_BLACK = _Linter(("black", "--check", "."), _reformat_findings, ("black", "--quiet"))
 _MYPY = _Linter(("mypy", "--cache-dir=/dev/null", "--no-error-summary"), _line_findings)
 
 
@@ -124,6 +130,21 @@ async def _run(scratch: Scratch, unit: Unit, linter: _Linter, versions: Mapping[
     if done.exit_code == 1 and not findings:
         return replace(run, problem=f"{tool} failed without findings: {run.output[-300:]}")
     return replace(run, findings=findings)
+
+
+async def tidy(directory: Path, paths: Sequence[str], environment: Environment) -> tuple[str, ...]:
+    """Which of `paths` below `directory` the configured formatters and linters mended, in place."""
+    before = {path: (directory / path).read_bytes() for path in paths}
+    for unit in environment.units:
+        inside = [path for path in paths if environment.unit_of((directory / path).parent) == unit]
+        root = directory / unit.root
+        if not inside or unit.problem or shadowed(root):
+            continue
+        names = [Path(path).relative_to(unit.root).as_posix() for path in inside]
+        for linter in _configured_linters(root):
+            if linter.fix:
+                await environment.run(["python", "-m", *linter.fix, "--", *names], root, _TIDYING)
+    return tuple(path for path in paths if (directory / path).read_bytes() != before[path])
 
 
 def _from_top(finding: Finding, scratch: Scratch, unit: Unit) -> Finding:

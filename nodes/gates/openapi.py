@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -39,11 +39,31 @@ class Operation:
     """Answers with an array, or with an object that carries the items of one."""
     bounded: bool
     """The array has a maxItems of its own."""
+    name: str
+    """The operationId, or nothing."""
+    body: bool
+    """Takes a request body."""
+    guarded: bool
+    """Asks for credentials."""
+    filled: frozenset[str]
+    """Statuses that are declared with content."""
+    content: Node = field(compare=False)
+    """The operation as it is written, the parameters of its path added and resolved."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Method and path, the names of path parameters left out."""
-        return self.method, re.sub(r"\{[^}]*\}", "{}", self.path)
+        return self.method, unnamed(self.path)
+
+    @property
+    def last(self) -> str:
+        """The last part of the path."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
+    def declares(self, *statuses: int) -> bool:
+        """Whether one of `statuses` is declared, by itself, by its class or by `default`."""
+        named = {str(status) for status in statuses} | {f"{status // 100}XX" for status in statuses} | {"default"}
+        return not named.isdisjoint(status.replace("x", "X") for status in self.statuses)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -61,6 +81,18 @@ class Document:
         """All operations; parts of the wrong form are skipped, validation names them."""
         return tuple(self._operations())
 
+    @property
+    def server(self) -> str:
+        """The path of the first server, which stands in front of all others."""
+        servers = as_list(self.content.get("servers"))
+        url = str(as_node(servers[0]).get("url", "")) if servers else ""
+        return urlsplit(url).path.rstrip("/")
+
+    @property
+    def info(self) -> Node:
+        """Title, version and description."""
+        return as_node(self.content.get("info"))
+
     def problems(self) -> tuple[str, ...]:
         """Why the document is not valid OpenAPI 3, one line each; references to other files are not followed."""
         if foreign := sorted({ref for ref in _references(self.content) if not ref.startswith("#")}):
@@ -77,41 +109,47 @@ class Document:
         return tuple(found)
 
     def _operations(self) -> Iterator[Operation]:
-        server = _server_path(self.content)
-        for path, item in _node(self.content.get("paths")).items():
-            shared = self._parameters(_node(item).get("parameters"))
-            for method, operation in _node(item).items():
+        for path, item in as_node(self.content.get("paths")).items():
+            shared = as_list(as_node(item).get("parameters"))
+            for method, operation in as_node(item).items():
                 if method not in _METHODS:
                     continue
-                own = self._parameters(_node(operation).get("parameters"))
-                named = {(p.name, p.place): p for p in (*shared, *own)}
-                responses = _node(_node(operation).get("responses"))
+                operation = as_node(operation)
+                nodes = [self.resolve(value) for value in (*shared, *as_list(operation.get("parameters")))]
+                named = {(p.name, p.place): p for p in map(self._parameter, nodes)}
+                responses = as_node(operation.get("responses"))
                 array = self._array(path, responses) if method == "get" else None
                 yield Operation(
                     method.upper(),
-                    server + path,
+                    self.server + path,
                     tuple(named.values()),
                     frozenset(map(str, responses)),
                     array is not None and not path.endswith("}"),
                     array is not None and "maxItems" in array,
+                    str(operation.get("operationId") or ""),
+                    "requestBody" in operation,
+                    self._guards(operation),
+                    frozenset(str(status) for status, r in responses.items() if self.resolve(r).get("content")),
+                    {**operation, "parameters": nodes},
                 )
 
-    def _parameters(self, values: object) -> tuple[Parameter, ...]:
-        found = []
-        for value in values if isinstance(values, list) else []:
-            node = self._resolve(value)
-            schemas = [self._resolve(node.get("schema"))]
-            schemas += [self._resolve(s) for s in _list(schemas[0].get("anyOf"))]
-            maxima = [s["maximum"] for s in schemas if isinstance(s.get("maximum"), int | float)]
-            place, required = str(node.get("in")), bool(node.get("required"))
-            found.append(Parameter(str(node.get("name")), place, required, cast(float, max(maxima, default=None))))  # type: ignore[type-var]
-        return tuple(found)
+    def _guards(self, operation: Node) -> bool:
+        """Whether the operation asks for credentials, by itself or by the document; `{}` lets anybody in."""
+        ways = as_list(operation.get("security", self.content.get("security")))
+        return bool(ways) and {} not in ways
+
+    def _parameter(self, node: Node) -> Parameter:
+        schemas = [self.resolve(node.get("schema"))]
+        schemas += [self.resolve(s) for s in as_list(schemas[0].get("anyOf"))]
+        maxima = [s["maximum"] for s in schemas if isinstance(s.get("maximum"), int | float)]
+        place, required = str(node.get("in")), bool(node.get("required"))
+        return Parameter(str(node.get("name")), place, required, cast(float, max(maxima, default=None)))  # type: ignore[type-var]
 
     def _array(self, path: str, responses: Node) -> Node | None:
-        ok = self._resolve(responses.get("200") or responses.get("2XX"))
-        content = _node(ok.get("content"))
-        media = next((_node(value) for kind, value in content.items() if "json" in kind), {})
-        schema = self._resolve(media.get("schema"))
+        ok = self.resolve(responses.get("200") or responses.get("2XX"))
+        content = as_node(ok.get("content"))
+        media = next((as_node(value) for kind, value in content.items() if "json" in kind), {})
+        schema = self.resolve(media.get("schema"))
         if schema.get("type") == "array":
             return schema
         names = {
@@ -122,19 +160,25 @@ class Document:
             "entries",
             path.rstrip("/").rpartition("/")[2].replace("-", "_"),
         }
-        properties = [self._resolve(v) for k, v in _node(schema.get("properties")).items() if k in names]
+        properties = [self.resolve(v) for k, v in as_node(schema.get("properties")).items() if k in names]
         return next((p for p in properties if p.get("type") == "array"), None)
 
-    def _resolve(self, value: object) -> Node:
-        node = _node(value)
+    def resolve(self, value: object) -> Node:
+        """The mapping `value`, with references inside the document followed; empty for anything else."""
+        node = as_node(value)
         for _ in range(20):
             if not isinstance(reference := node.get("$ref"), str):
                 return node
             target: object = self.content
             for part in reference.removeprefix("#/").split("/"):
-                target = _node(target).get(part.replace("~1", "/").replace("~0", "~"))
-            node = _node(target)
+                target = as_node(target).get(part.replace("~1", "/").replace("~0", "~"))
+            node = as_node(target)
         return {}
+
+
+def unnamed(path: str) -> str:
+    """`path` without the names of its parameters."""
+    return re.sub(r"\{[^}]*\}", "{}", path)
 
 
 class ForeignReference(Exception):
@@ -181,15 +225,11 @@ def _references(node: object) -> Iterator[str]:
             yield from _references(value)
 
 
-def _server_path(content: Node) -> str:
-    servers = _list(content.get("servers"))
-    url = str(_node(servers[0]).get("url", "")) if servers else ""
-    return urlsplit(url).path.rstrip("/")
-
-
-def _node(value: object) -> Node:
+def as_node(value: object) -> Node:
+    """`value` if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[object]:
+def as_list(value: object) -> list[object]:
+    """`value` if it is a list, else an empty one."""
     return value if isinstance(value, list) else []

@@ -18,6 +18,7 @@ from backend_coordinator.nodes.gates.testrun import (
     Request,
     Runner,
     TestRun,
+    Timing,
     read_coverage,
     read_junit,
     together,
@@ -60,6 +61,8 @@ async def check_project(directory: Path, environment: Environment) -> ProjectChe
     tools, tests = await asyncio.gather(run_linters(directory, environment), run_tests(directory, environment))
     bad = [tool for tool in tools if tool.problem or tool.findings]
     parts = [f"tests: {tests.summary}"]
+    if tests.measured:
+        parts.append("measured: " + ", ".join(f"{name}={round(value, 3)}" for name, value in tests.measured.items()))
     parts += [f"{tool.tool}: {tool.problem or f'{len(tool.findings)} findings'}" for tool in tools]
     # One line each, so they come before the long messages of tests and still leave room for them.
     parts += [f"{place(f)}: {f.message} ({tool.tool})" for tool in bad for f in tool.findings[:15]]
@@ -145,7 +148,10 @@ async def _measure(
 
 def _pytest_options(results: Path, versions: Mapping[str, str]) -> list[str]:
     options = ["--color=no", "--tb=short", "-q", "-o", f"cache_dir={results / 'cache'}"]
-    options += [f"--junitxml={results / 'junit.xml'}", "-o", "junit_family=xunit2"]
+    # The older family, since record_property warns under the newer one, and a warning can be an error.
+    options += [f"--junitxml={results / 'junit.xml'}", "-o", "junit_family=xunit1"]
+    # All of them, also where one file cannot be imported or the project would stop at the first failure.
+    options += ["--continue-on-collection-errors", "--maxfail=0"]
     # A second coverage or worker processes inside this one would leave ours without data.
     options += ["--no-cov"] if "pytest-cov" in versions else []
     options += ["-n0"] if "pytest-xdist" in versions else []
@@ -155,7 +161,7 @@ def _pytest_options(results: Path, versions: Mapping[str, str]) -> list[str]:
 def _read(run: TestRun, scratch: Scratch, prefix: str) -> TestRun:
     try:
         found = read_junit(scratch.results / "junit.xml", prefix)
-        requests = json.loads((scratch.results / "requests.json").read_text())
+        noted = json.loads((scratch.results / "requests.json").read_text())
         coverage = read_coverage(scratch.results / "coverage.json", prefix)
     except (OSError, ParseError, ValueError) as error:
         return replace(run, problem=f"{run.runner} left no readable results: {type(error).__name__}: {error}")
@@ -168,7 +174,10 @@ def _read(run: TestRun, scratch: Scratch, prefix: str) -> TestRun:
         passing=found.passing,
         failing={test: scratch.plain(text) for test, text in found.failing.items()},
         coverage=coverage,
-        requests=frozenset(Request(*request) for request in requests),
+        requests=frozenset(Request(*request) for request in noted["requests"]),
+        timings=tuple(Timing(*timing) for timing in noted["times"]),
+        statements=tuple(noted["statements"]),
+        measured=found.measured,
     )
 
 

@@ -27,7 +27,7 @@ _KEEPS = _words(
     "join format strip lower upper replace removesuffix removeprefix values items keys get copy split splitlines"
 )
 _WRAPS = _words("sorted tuple list set reversed str dict enumerate zip dedent frozenset text cast")
-_SQL = re.compile(
+SQL = re.compile(
     r"(?is)^\s*(?:select|insert|update|delete|create|drop|alter|replace|with|pragma|merge|call|truncate)\b"
 )
 # What stands behind one of these is a value, so it should have been a parameter.
@@ -70,35 +70,40 @@ class Program:
     def __init__(self, modules: Mapping[str, ast.Module]) -> None:
         self._modules = modules
         self._parents: dict[ast.AST, ast.AST] = {}
-        self._calls: defaultdict[str, list[ast.Call]] = defaultdict(list)
-        self._functions: defaultdict[str, list[Function]] = defaultdict(list)
-        self._fields: defaultdict[str, list[ast.expr]] = defaultdict(list)
+        self.calls: defaultdict[str, list[ast.Call]] = defaultdict(list)
+        self.functions: defaultdict[str, list[Function]] = defaultdict(list)
+        self.fields: defaultdict[str, list[ast.expr]] = defaultdict(list)
         self._outside: set[str] = set()
         classes = []
         for module in modules.values():
             for node in ast.walk(module):
                 self._parents.update((child, node) for child in ast.iter_child_nodes(node))
                 if isinstance(node, ast.Call):
-                    self._calls[called(node)].append(node)
+                    self.calls[called(node)].append(node)
                 elif isinstance(node, Function):
-                    self._functions[node.name].append(node)
+                    self.functions[node.name].append(node)
                 elif isinstance(node, ast.ClassDef):
                     classes.append(node)
                 elif isinstance(node, ast.Assign):
                     stored = [t.attr for t in node.targets if isinstance(t, ast.Attribute)]
                     for name in stored:
-                        self._fields[name].append(node.value)
+                        self.fields[name].append(node.value)
         for node in classes:
             self._declare(node)
 
     def sql_calls(self, path: str) -> Iterator[tuple[int, str, Taint]]:
         """(line, function, taint) of each call in the module at `path` that is handed SQL text."""
+        for node in self.handed(path):
+            yield node.lineno, called(node), self._judge(node.args[0])
+
+    def handed(self, path: str) -> Iterator[ast.Call]:
+        """The calls in the module at `path` whose first argument is SQL text."""
         for node in ast.walk(self._modules[path]):
             if isinstance(node, ast.Call) and node.args and called(node) in _SINKS | _TEXTS:
                 opening = next((part for part in self._parts(node.args[0]) if isinstance(part, str)), "")
                 sure = called(node) in _SINKS - {"raw", "fetch"} and isinstance(node.func, ast.Attribute)
-                if sure or _SQL.match(opening):
-                    yield node.lineno, called(node), self._judge(node.args[0])
+                if sure or SQL.match(opening):
+                    yield node
 
     def _judge(self, expression: ast.expr) -> Taint:
         worst, seen, todo = Taint.CONSTANT, set(), [expression]
@@ -169,9 +174,9 @@ class Program:
         if isinstance(node, ast.Call):
             return self._call_sources(node)
         if isinstance(node, ast.Name):
-            return self._bound(node)
+            return self.bound(node)
         if isinstance(node, ast.Attribute):
-            return None if node.attr in self._outside else self._fields.get(node.attr)
+            return None if node.attr in self._outside else self.fields.get(node.attr)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             return [node.left]
         if type(node) not in _MADE_OF:
@@ -193,8 +198,8 @@ class Program:
             return [values["default"]] if "default" in values else [] if empty else None
         if name in _WRAPS:
             return syntax.arguments(node)
-        if name in self._functions:
-            return [value for function in self._functions[name] for value in syntax.returned(function)] or None
+        if name in self.functions:
+            return [value for function in self.functions[name] for value in syntax.returned(function)] or None
         if name in _SAFE or any(isinstance(r, ast.Call) and self._sources(r) == [] for r in receiver):
             return []
         return None
@@ -206,7 +211,7 @@ class Program:
                 case ast.Name(id="__file__"):
                     return True
                 case ast.Name():
-                    found = self._bound(path) or []
+                    found = self.bound(path) or []
                     if len(found) != 1:
                         return False
                     path = found[0]
@@ -220,7 +225,7 @@ class Program:
                     return False
         return False
 
-    def _bound(self, name: ast.Name) -> Sources:
+    def bound(self, name: ast.Name) -> Sources:
         """Everything that may be bound to `name`, from the innermost scope that binds it."""
         scope: ast.AST = name
         while scope in self._parents:
@@ -258,7 +263,7 @@ class Program:
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         names = names[1:] if names[:1] in (["self"], ["cls"]) else names
         defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
-        calls = self._calls.get(function.name, [])
+        calls = self.calls.get(function.name, [])
         given = [syntax.given(call, names) for call in calls]
         if not calls or any(arguments is None for arguments in given):
             return None
@@ -270,17 +275,17 @@ class Program:
         fields = [s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
         if {"BaseModel", "TypedDict", "BaseSettings"} & set(map(syntax.last, node.bases)):
             self._outside.update(fields)
-        for call in self._calls.get(node.name, []):
+        for call in self.calls.get(node.name, []):
             arguments = syntax.given(call, fields)
             if arguments is None:
                 self._outside.update(fields)
             for name, value in (arguments or {}).items():
-                self._fields[name].append(value)
+                self.fields[name].append(value)
         for statement in node.body:
             if isinstance(statement, Function):
-                self._fields[statement.name].extend(syntax.returned(statement))
+                self.fields[statement.name].extend(syntax.returned(statement))
         for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}:
-            self._fields[name].extend(value for value in syntax.assigned(node, name) if value)
+            self.fields[name].extend(value for value in syntax.assigned(node, name) if value)
 
 
 def mentions_sql(text: str) -> bool:

@@ -1,7 +1,9 @@
 """What one run of a project's tests showed."""
 
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 
 from backend_coordinator.domain.verdict import Evidence, Finding
 from backend_coordinator.nodes.gates.evidence import MOST_FINDINGS, digest, one_line
+from backend_coordinator.nodes.gates.openapi import Operation
 
 Runner = Literal["pytest", "unittest", "none"]
 
@@ -18,6 +21,17 @@ class FileCoverage(NamedTuple):
 
     executed: frozenset[int]
     missing: frozenset[int]
+
+
+_FIGURE = re.compile(r"[a-z0-9_]+")
+
+
+class Timing(NamedTuple):
+    """How long one request took in the tests' own process, in milliseconds, coverage being measured meanwhile."""
+
+    method: str
+    path: str
+    ms: float
 
 
 class Request(NamedTuple):
@@ -32,7 +46,8 @@ class Request(NamedTuple):
 class TestRun:
     """Counts, failures and coverage; `problem` says why the run decides nothing, `seconds` is wall time.
 
-    `passing` are test ids, `failing` maps them to messages; `coverage` maps paths from the tree's root.
+    `passing` are test ids, `failing` maps them to messages; `coverage` maps paths from the tree's root;
+    `measured` are figures that tests recorded by name; `statements` are ms of statements on SQLite.
     """
 
     __test__: ClassVar[bool] = False
@@ -48,6 +63,9 @@ class TestRun:
     failing: Mapping[str, str] = field(default_factory=dict)
     coverage: Mapping[str, FileCoverage] = field(default_factory=dict)
     requests: frozenset[Request] = frozenset()
+    timings: tuple[Timing, ...] = ()
+    statements: tuple[float, ...] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     version: str = ""
     coverage_version: str = ""
@@ -101,12 +119,36 @@ def together(first: TestRun, second: TestRun) -> TestRun:
         failing={**first.failing, **second.failing},
         coverage={**first.coverage, **second.coverage},
         requests=first.requests | second.requests,
+        timings=first.timings + second.timings,
+        statements=first.statements + second.statements,
+        measured=_largest((*first.measured.items(), *second.measured.items())),
         command=(*first.command, "&&", *second.command),
         version=first.version,
         coverage_version=first.coverage_version,
         output=first.output + second.output,
         seconds=first.seconds + second.seconds,
     )
+
+
+def old_failures(run: TestRun, before: TestRun) -> tuple[str, ...]:
+    """The tests failing in `run` that failed `before` too, or lie in a file that could not be imported then."""
+    return tuple(test for test in run.failing if is_within(test, before.failing))
+
+
+def is_within(test: str, names: Collection[str]) -> bool:
+    """Whether a test is one of `names` or lies in one: a file that cannot be imported fails under its own name."""
+    return test in names or any(test.startswith((f"{name}::", f"{name}.")) for name in names)
+
+
+def operation_of(request: Request, operations: Iterable[Operation]) -> Operation | None:
+    """The operation a request meant; of several the one with the fewest parameters, as routers are written."""
+    fitting = [o for o in operations if o.method == request.method and _fits(o.path, request.path)]
+    return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
+
+
+def _fits(template: str, path: str) -> bool:
+    parts = re.split(r"\{[^}]*\}", template)
+    return re.fullmatch("[^/]+".join(map(re.escape, parts)), path) is not None
 
 
 class Results(NamedTuple):
@@ -118,10 +160,11 @@ class Results(NamedTuple):
     errors: int
     passing: frozenset[str]
     failing: Mapping[str, str]
+    measured: Mapping[str, float]
 
 
 def read_junit(path: Path, prefix: str) -> Results:
-    """Counts, and ids with `prefix` in front; raises OSError or ParseError without a whole file."""
+    """Counts, figures, and ids with `prefix` in front; raises OSError or ParseError without a whole file."""
     root = ElementTree.parse(path).getroot()
     suites = [root] if root.tag == "testsuite" else list(root)
     tests, failed, errors, skipped = (
@@ -135,7 +178,25 @@ def read_junit(path: Path, prefix: str) -> Results:
     skips = {prefix + _test_id(case) for case in root.iter("testcase") if case.find("skipped") is not None}
     every = {prefix + _test_id(case) for case in root.iter("testcase")}
     passing = frozenset(every - skips - failing.keys())
-    return Results(tests - failed - errors - skipped, failed, skipped, errors, passing, failing)
+    measured = _largest(_figures(root))
+    return Results(tests - failed - errors - skipped, failed, skipped, errors, passing, failing, measured)
+
+
+def _figures(root: ElementTree.Element) -> Iterator[tuple[str, float]]:
+    """Numbers that tests gave to pytest's `record_property`."""
+    for noted in root.iter("property"):
+        name, text = noted.get("name", ""), noted.get("value", "")
+        try:
+            value = float(text)
+        except ValueError:
+            continue
+        if _FIGURE.fullmatch(name) and math.isfinite(value):
+            yield name, value
+
+
+def _largest(figures: Iterable[tuple[str, float]]) -> Mapping[str, float]:
+    """One value a name: where several tests give one, the largest stands for them."""
+    return dict(sorted(figures))
 
 
 def _test_id(case: ElementTree.Element) -> str:

@@ -2,8 +2,10 @@
 
 from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.nodes.tools import files, project, protocol
+from backend_coordinator.nodes.tools.permissions import most_specific
 from backend_coordinator.nodes.tools.registry import TOOLS, Tool
 from backend_coordinator.prompts import specialist_file
+from backend_coordinator.prompts.lint import Finding, lint
 from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 
 MODULES = (files, project, protocol)
@@ -20,3 +22,12 @@ def roster_with(*folders: Folder) -> Roster:
     Raises RosterError with file and line.
     """
     return load_roster(packaged_specialists(), *folders, tools=specialist_file.TOOLS | TOOLS.keys())
+
+
+def lint_with(*folders: Folder) -> tuple[Finding, ...]:
+    """What is wrong in the packaged roster's files and those of `folders`.
+
+    Raises RosterError for a folder without a specialist's file.
+    """
+    known = specialist_file.TOOLS | TOOLS.keys()
+    return lint(packaged_specialists(), *folders, decides=most_specific, tools=known)

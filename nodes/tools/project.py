@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from backend_coordinator.nodes.gates.linters import tidy
 from backend_coordinator.nodes.gates.project import check_project
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused, bounded
 from backend_coordinator.nodes.tools.permissions import Ruling, judge_bash
@@ -12,10 +13,25 @@ from backend_coordinator.nodes.workspace.sandbox import BASH
 
 
 @tool(repeatable=True)
-async def check(bench: Bench) -> str:
+async def check(
+    bench: Bench,
+    fix: Annotated[
+        tuple[str, ...], Field(description="your own files that the project's formatter and linter may mend first")
+    ] = (),
+) -> str:
     """Runs the project's configured lint, type check and tests in the project's own environment."""
-    result = await check_project(bench.tree, await bench.context.environment(bench.tree))
-    return bounded(result.text)
+    paths = [_own_file(bench, path) for path in fix]
+    environment = await bench.context.environment(bench.tree)
+    mended = await tidy(bench.tree, paths, environment)
+    result = await check_project(bench.tree, environment)
+    return bounded("\n".join((*(f"mended: {path}" for path in mended), result.text)))
+
+
+def _own_file(bench: Bench, path: str) -> str:
+    place = bench.place(path)
+    if place.is_symlink() or not place.is_file():
+        raise ToolRefused(f"fix: there is no file {path}")
+    return place.relative_to(bench.tree).as_posix()
 
 
 @tool(repeatable=False)

@@ -41,7 +41,7 @@ async def submit(
     claims: Annotated[tuple[Claim, ...], Field(description="one per acceptance criterion")] = (),
     refusal: Annotated[str | None, Field(description="why this task cannot be done by you; else leave out")] = None,
     about: Annotated[
-        Topic | None, Field(description="with a refusal: the peers' topic on which advice would help")
+        Topic | None, Field(description="with a refusal: what a peer should advise on, or what has to go up")
     ] = None,
 ) -> str:
     """Hands the work in and ends the attempt. Must be the only call of its message."""

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from backend_coordinator.nodes.workspace.manifest import Manifest, Undeclared, c
 from backend_coordinator.nodes.workspace.processes import Completed, execute
 from backend_coordinator.nodes.workspace.sandbox import HOME, STATIC, Profile, Sandbox
 from backend_coordinator.nodes.workspace.trees import EXPORT_PREFIX
+
+Place = tuple[str, str]
+"""A unit's root and where in it an optional group is declared."""
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _NOT_MODULES = frozenset({"setup", "conftest", "noxfile", "fabfile", "tasks", "docs", "node_modules"})
@@ -35,12 +38,16 @@ for name in sys.argv[2:]:
 
 @dataclass(frozen=True)
 class Unit:
-    """One Python project of the tree at `root` ("" is the top); without `python` the `problem` says why."""
+    """One Python project of the tree at `root` ("" is the top); without `python` the `problem` says why.
+
+    `blocked` means that the index did not answer: nobody's manifest is at fault.
+    """
 
     root: str
     manifest_digest: str
     python: Path | None
     problem: str | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,17 +173,24 @@ async def build(
     sandbox: Sandbox,
     services: Sequence[tuple[str, str]] = (),
     tools: Sequence[str] = (),
+    also: Collection[Place] = (),
 ) -> Environment:
     """The environment of `tree`: its units' declared dependencies, each set installed once below `cache`.
 
-    `tools` are requirement lines that every unit with a manifest gets besides its own. What cannot be built
-    becomes the unit's problem, never an exception.
+    `tools` are requirement lines that every unit with a manifest gets besides its own, `also` names optional groups
+    that are installed where the tree declares them. What cannot be built becomes the unit's problem, never an
+    exception.
     """
     tree, cache = await asyncio.to_thread(lambda: (tree.resolve(), cache.resolve()))
     manifests = await asyncio.to_thread(find_manifests, tree)
-    units = [await _unit(manifest, tuple(tools), cache, sandbox) for manifest in manifests]
+    units = [await _unit(_with(manifest, also), tuple(tools), cache, sandbox) for manifest in manifests]
     units = units or [await _unit(Manifest(""), (), cache, sandbox)]
     return Environment(tuple(units), sandbox, tuple(services), tree)
+
+
+def _with(manifest: Manifest, also: Collection[Place]) -> Manifest:
+    more = [line for group in manifest.optional if (manifest.root, group.where) in also for line in group.lines]
+    return replace(manifest, requirements=(*manifest.requirements, *more))
 
 
 async def _unit(manifest: Manifest, tools: tuple[str, ...], cache: Path, sandbox: Sandbox) -> Unit:
@@ -187,7 +201,8 @@ async def _unit(manifest: Manifest, tools: tuple[str, ...], cache: Path, sandbox
         manifest = replace(manifest, requirements=tuple(dict.fromkeys(lines)))
         return Unit(manifest.root, digest_of(manifest), await install(manifest, cache, sandbox))
     except (InstallError, Undeclared) as error:
-        return Unit(manifest.root, digest_of(manifest), None, f"{manifest.root or 'the project'}: {error}")
+        blocked = isinstance(error, InstallError) and error.unreachable
+        return Unit(manifest.root, digest_of(manifest), None, f"{manifest.root or 'the project'}: {error}", blocked)
 
 
 def _private(scratch: Path) -> Iterator[Path]:

@@ -32,8 +32,21 @@ _INDEX_SETTINGS = (
 _PASSED = re.compile(r"(PIP_|UV_|SSL_CERT_|REQUESTS_CA_BUNDLE$|(HTTPS?|ALL|NO)_PROXY$)", re.IGNORECASE)
 
 
+_UNREACHABLE = re.compile(
+    r"Could not fetch URL (?!.*\b404 Client Error).*|.*(?:error sending request for url|HTTP status server error).*"
+)
+"""What pip's log and uv say of an index that did not answer; 404 is its answer that it has no such name."""
+
+
 class InstallError(Exception):
-    """An environment that could not be built; the text is the unit's problem."""
+    """An environment that could not be built; the text is the unit's problem.
+
+    `unreachable` says that the index did not answer, so that nothing is known about the requirements.
+    """
+
+    def __init__(self, text: str, *, unreachable: bool = False) -> None:
+        self.unreachable = unreachable
+        super().__init__(text)
 
 
 def digest_of(manifest: Manifest) -> str:
@@ -101,18 +114,28 @@ async def _fill(place: Path, cache: Path, sandbox: Sandbox) -> None:
             "LANG": "C.UTF-8",
             "TMPDIR": scratch,
             "PIP_CACHE_DIR": str(wheels),
+            "PIP_LOG": f"{scratch}/log",
             "UV_CACHE_DIR": str(wheels),
         }
         profile = replace(INSTALL, writable=(wheels, Path(scratch)))
         readable = [program, *configuration, *_mentioned(configuration, variables)]
         confined = sandbox.command(command, cwd=place, env=env, readable=readable, profile=profile)
         done = await execute(confined, cwd=place, env=env, seconds=profile.seconds)
+        silent = await asyncio.to_thread(_silence, Path(scratch, "log"), done.output)
     if done.exit_code != 0:
         lines = [line.strip() for line in done.output.splitlines() if line.strip()]
         said = dict.fromkeys([*(line for line in lines if line.lower().startswith("error")), *lines[-1:]])
         why = f"stopped after {profile.seconds:g} s" if done.timed_out else " ".join(said)[:500]
+        if silent:
+            why = f"{silent[0].strip()[:300]} {why}"
         msg = f"the dependencies could not be installed: {why}"
-        raise InstallError(msg)
+        raise InstallError(msg, unreachable=done.timed_out or silent is not None)
+
+
+def _silence(log: Path, output: str) -> re.Match[str] | None:
+    """What the installer logged of an index that did not answer."""
+    logged = log.read_text(errors="replace") if log.is_file() else ""
+    return _UNREACHABLE.search(f"{logged}\n{output}")
 
 
 async def _installer(

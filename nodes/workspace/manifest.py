@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "requirements.txt")
 _WANTED = ("test", "tests", "dev", "testing")
@@ -30,14 +31,31 @@ class Undeclared(ValueError):
     """A manifest that cannot be built from; the text is the unit's problem."""
 
 
+class Group(NamedTuple):
+    """Requirement lines that are installed only where they turn out to be needed, and where they are declared."""
+
+    where: str
+    lines: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """A unit's declared requirement lines and the pins of its lock, both in order and without doubles."""
+    """A unit's declared requirement lines and the pins of its lock, both in order and without doubles.
+
+    `optional` are its other extras, groups and requirements files; one that cannot be read is left out.
+    """
 
     root: str
     requirements: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     problem: str | None = None
+    optional: tuple[Group, ...] = ()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Every declared line by the normalized name of its distribution."""
+        lines = (*self.requirements, *(line for group in self.optional for line in group.lines))
+        return {normal(match[1]): line for line in lines if (match := _REQUIREMENT.match(line))}
 
 
 def find_manifests(tree: Path) -> tuple[Manifest, ...]:
@@ -63,7 +81,8 @@ def _read(tree: Path, root: str) -> Manifest:
         lines = dict.fromkeys(_declared(tree, folder))
         bounds = [line.removeprefix(_BOUND) for line in lines if line.startswith(_BOUND)]
         wanted = sorted((line for line in lines if not line.startswith(_BOUND)), key=str.lower)
-        return Manifest(root, tuple(wanted), tuple(dict.fromkeys((*bounds, *_pins(folder)))))
+        pins = tuple(dict.fromkeys((*bounds, *_pins(folder))))
+        return Manifest(root, tuple(wanted), pins, optional=tuple(_optional(tree, folder)))
     except (Undeclared, OSError, ValueError, configparser.Error, SyntaxError, RecursionError) as error:
         return Manifest(root, problem=f"{root or 'the project'}: {error}")
 
@@ -78,6 +97,47 @@ def _declared(tree: Path, folder: Path) -> Iterator[str]:
         yield from _setup_cfg(folder / "setup.cfg")
     if (folder / "setup.py").is_file():
         yield from _setup_py(folder / "setup.py")
+
+
+def _optional(tree: Path, folder: Path) -> Iterator[Group]:
+    for where, lines in _optional_lines(tree, folder):
+        try:
+            found = tuple(dict.fromkeys(line for line in lines if not line.startswith(_BOUND)))
+        except (Undeclared, OSError, ValueError):
+            continue
+        if found:
+            yield Group(where, found)
+
+
+def _optional_lines(tree: Path, folder: Path) -> Iterator[tuple[str, Iterable[str]]]:
+    data: Mapping[str, object] = {}
+    if (folder / "pyproject.toml").is_file():
+        data = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    project, groups = _table(data, "project"), _table(data, "dependency-groups")
+    own, extras = str(project.get("name", "")), _table(project, "optional-dependencies")
+    for extra in sorted(extras.keys() - set(_WANTED)):
+        lines = (inner for line in _strings(extras.get(extra)) for inner in _expanded(line, own, extras))
+        yield f"pyproject.toml, extra {extra}", lines
+    for group in sorted(groups.keys() - set(_WANTED)):
+        yield f"pyproject.toml, group {group}", _group(groups, group, ())
+    poetry = _table(_table(_table(data, "tool"), "poetry"), "group")
+    for group in sorted(poetry.keys() - set(_WANTED)):
+        yield f"pyproject.toml, group {group}", _poetry({"dependencies": _table(poetry, group).get("dependencies")})
+    if (folder / "setup.cfg").is_file():
+        named = _setup_cfg_extras(folder / "setup.cfg")
+        for extra in sorted(named.keys() - set(_WANTED)):
+            yield f"setup.cfg, extra {extra}", (checked(line, "setup.cfg") for line in named[extra].split("\n") if line)
+    files = sorted({*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")})
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        if name not in ("requirements.txt", *_EXTRA_FILES):
+            yield name, _file(tree, file, ())
+
+
+def _setup_cfg_extras(file: Path) -> Mapping[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(file, encoding="utf-8")
+    return dict(parser["options.extras_require"]) if parser.has_section("options.extras_require") else {}
 
 
 def _file(tree: Path, file: Path, seen: tuple[Path, ...]) -> Iterator[str]:
@@ -133,7 +193,7 @@ def _check_python(wanted: str) -> None:
 
 def _expanded(line: str, own: str, extras: Mapping[str, object]) -> Iterator[str]:
     match = _REQUIREMENT.match(line.strip())
-    if own and match and _normal(match[1]) == _normal(own):
+    if own and match and normal(match[1]) == normal(own):
         for extra in re.findall(r"[\w.-]+", match[2] or ""):
             yield from (checked(inner, "pyproject.toml") for inner in _strings(extras.get(extra)) if own not in inner)
     else:
@@ -215,5 +275,6 @@ def _strings(value: object) -> Iterable[str]:
     return [str(item) for item in value] if isinstance(value, list | tuple) else []
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """A distribution's name as an index compares names."""
     return re.sub(r"[-_.]+", "-", name).lower()

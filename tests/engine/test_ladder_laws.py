@@ -3,8 +3,17 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend_coordinator.domain.failure import Action, Escalation, Failure, FailureClass, Level, LevelBudget
-from backend_coordinator.nodes.ladder import RULES, next_level, peer_for, risen, rule_of
+from backend_coordinator.domain.failure import (
+    Action,
+    Attempt,
+    Dossier,
+    Escalation,
+    Failure,
+    FailureClass,
+    Level,
+    LevelBudget,
+)
+from backend_coordinator.nodes.ladder import RULES, SURVIVING, next_level, peer_for, risen, rule_of
 from backend_coordinator.prompts.loader import load_roster
 
 ROSTER = load_roster()
@@ -19,9 +28,16 @@ FAILURES = st.builds(
     Failure,
     kind=st.sampled_from(FailureClass),
     summary=st.just("it failed"),
-    items=st.lists(st.sampled_from(["C2", "C5", "S3", "S7", "D3"]), max_size=2).map(tuple),
+    detail=st.sampled_from(["", *(sign for _, sign, _ in SURVIVING)]),
+    items=st.lists(st.sampled_from(["A7", "C2", "C5", "S3", "S7", "D3"]), max_size=2).map(tuple),
 )
-ACTIONS: st.SearchStrategy[Action | None] = st.sampled_from([None, "retry", "guide", "reassign"])
+ACTIONS: st.SearchStrategy[Action | None] = st.sampled_from([None, "install", "retry", "guide", "reassign"])
+OWN_TRIES = (FailureClass.MERGE_CONFLICT, FailureClass.MISSING_DEPENDENCY)
+
+
+def surviving(failure: Failure) -> list[FailureClass]:
+    rows = [row for row in SURVIVING if any(item.startswith(row[0]) for item in failure.items)]
+    return [kind for _, sign, kind in rows if sign in failure.detail]
 
 
 def step(level: Level, failure: Failure, action: Action | None) -> Escalation:
@@ -37,15 +53,18 @@ def test_the_ladder_ends_for_any_failures_and_outcomes_and_keeps_its_rules(
 ) -> None:
     steps: list[Escalation] = []
     failure = data.draw(FAILURES)
-    most = sum(budget.by_level.values()) + budget.self_recovery  # rebasing has Level 1 tries of its own
+    most = sum(budget.by_level.values()) + len(OWN_TRIES) * budget.self_recovery
     for _ in range(most + 1):
         level = next_level(failure, steps, budget)
         if level is None:
             return
         assert level >= rule_of(failure.kind).level
-        conflict = failure.kind is FailureClass.MERGE_CONFLICT
-        alike = [s for s in steps if s.level > 1 or (s.failure is FailureClass.MERGE_CONFLICT) is conflict]
+        own = failure.kind if failure.kind in OWN_TRIES else None
+        alike = [s for s in steps if s.level > 1 or (s.failure if s.failure in OWN_TRIES else None) is own]
         assert sum(each.level is level for each in alike) < budget.of(level)
+        assert all(s.level <= level for s in steps if s.failure is failure.kind), "one failure never goes down"
+        if steps and failure.kind is FailureClass.STUCK:
+            assert level > steps[-1].level or level is Level.STRATEGIC_ESCALATION, "nothing new came of that advice"
         if steps and steps[-1].action is None:
             assert level > steps[-1].level, "a helpless rung is not taken again"
         action = data.draw(ACTIONS)
@@ -56,14 +75,14 @@ def test_the_ladder_ends_for_any_failures_and_outcomes_and_keeps_its_rules(
 
 
 @given(FAILURES, BUDGETS, st.integers(0, 3))
-def test_self_recovery_that_fails_skips_the_peers_and_a_security_item_goes_to_level_4(
+def test_self_recovery_that_fails_skips_the_peers_and_a_grave_item_goes_to_level_4(
     failure: Failure, budget: LevelBudget, used: int
 ) -> None:
     if rule_of(failure.kind).level is not Level.SELF_RECOVERY:
         return
     level = next_level(failure, [step(Level.SELF_RECOVERY, failure, "retry")] * used, budget)
     assert level is not Level.PEER_CONSULTATION
-    if any(item.startswith("S") for item in failure.items):
+    if surviving(failure):
         assert level is not Level.COORDINATOR_REVIEW
 
 
@@ -94,15 +113,20 @@ def test_the_table_s_own_peer_comes_before_the_author_s() -> None:
     assert own is None or own.name != "backend-architect"
 
 
-@given(FAILURES, BUDGETS, st.integers(0, 3))
+@given(FAILURES, BUDGETS, st.integers(0, 3), st.booleans())
 def test_a_failure_that_leaves_level_1_takes_on_the_class_of_where_it_goes(
-    failure: Failure, budget: LevelBudget, used: int
+    failure: Failure, budget: LevelBudget, used: int, again: bool
 ) -> None:
-    steps = [step(Level.SELF_RECOVERY, failure, "retry")] * used
-    changed = risen(failure, steps, budget)
-    if rule_of(failure.kind).level is not Level.SELF_RECOVERY or used < budget.self_recovery:
+    steps = (step(Level.SELF_RECOVERY, failure, "retry"),) * used
+    found = Attempt(number=1, specialist="python-pro", failure=failure)
+    attempts = (found, found.model_copy(update={"number": 2})) if again else (found,)
+    changed = risen(Dossier(task="backend-T001", failure=failure, attempts=attempts, escalations=steps), budget)
+    repeated = again and failure.kind is not FailureClass.MERGE_CONFLICT
+    if failure.kind is FailureClass.STUCK and surviving(failure):
+        assert changed.kind is surviving(failure)[0]
+    elif rule_of(failure.kind).level is not Level.SELF_RECOVERY or not (repeated or used >= budget.self_recovery):
         assert changed == failure
     else:
-        security = any(item.startswith("S") for item in failure.items)
-        assert changed.kind is (FailureClass.SECURITY_CONCERN if security else FailureClass.RETRIES_EXHAUSTED)
-        assert next_level(changed, steps, budget) == next_level(failure, steps, budget)
+        assert changed.kind is next(iter(surviving(failure)), FailureClass.RETRIES_EXHAUSTED)
+        level = next_level(changed, steps, budget)
+        assert level is None or level >= rule_of(changed.kind).level

@@ -57,13 +57,6 @@ def survivors(workspace: Path, report: Report, seed: int, tmp_path: Path) -> lis
     return alive
 
 
-def test_an_objective_and_one_on_top_of_it_are_accepted(tmp_path: Path) -> None:
-    for objective in pair(0):
-        report = carried_out(tmp_path / "shop", objective)
-        assert report.accepted, f"{objective}: {report.summary}"
-        taken_over(tmp_path / "shop", report)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", PAIRS)
 def test_twenty_objectives_are_accepted_and_their_own_tests_notice_mutants(seed: int, tmp_path: Path) -> None:
@@ -84,7 +77,7 @@ def test_two_runs_of_one_objective_give_one_tree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "objective",
     [
-        "Add user authentication system with OAuth2 and JWT",
+        "Add user authentication with SAML and passkeys",
         "Migrate our monolith to Kubernetes",
         "CRUD API for products with name and price, with full text search and Stripe payments",
     ],

@@ -50,8 +50,9 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     append(root / "nodes/gates/checks/documentation.py", check)
     subprocess.run(["sh", "-ec", blocks("sh", SECTION)[0]], cwd=root, check=True)
     ladder = root / "nodes/ladder.py"
-    head, end, rest = ladder.read_text().partition("\n)\n\n\ndef rule_of")
-    ladder.write_text(f"{head}\n{row.rstrip()}{end}{rest}")
+    begin, rules, text = ladder.read_text().partition("\nRULES: ")
+    rows, end, rest = text.partition("\n)\n")
+    ladder.write_text(f"{begin}{rules}{rows}\n{row.rstrip()}{end}{rest}")
     append(root / "nodes/tools/files.py", tool)
     return root
 
@@ -76,6 +77,7 @@ def test_the_new_specialist_is_a_node_of_the_graph(extended: Path) -> None:
     assert "cache-engineer(" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_the_new_check_s_fixtures_pass_the_suite_s_own_test(extended: Path) -> None:
     command = "-m pytest -q -p no:cacheprovider tests/gates/test_fixtures.py -k limits_are_noted"
     done = python(extended, *shlex.split(command))

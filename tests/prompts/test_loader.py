@@ -36,6 +36,13 @@ def test_a_later_folder_may_take_an_alias_over(write: Write) -> None:
     assert (roster.resolve("x"), roster.resolve("y")) == ("x", "a")
 
 
+def test_an_override_keeps_the_aliases_that_nobody_takes(write: Write) -> None:
+    first = write("a", "aliases: [x, y]", into="first")
+    write("b", "aliases: [y]", into="second")
+    roster = load_roster(first, write("a", "aliases: [z]", into="second"))
+    assert [roster.resolve(name) for name in "xyz"] == ["a", "b", "a"]
+
+
 def test_a_folder_of_ones_own_extends_the_packaged_roster(write: Write) -> None:
     roster = load_roster(packaged_specialists(), write("rust-expert"))
     assert {"rust-expert", "python-pro"} <= set(roster.names)

@@ -15,7 +15,7 @@ SPECIALISTS = {
     "graphql-architect": ["@graphql-architect"],
     "database-optimizer": [
         "@database-optimizer", "database-specialist", "Database Specialist", "database specialists",
-        "DB modes",
+        "DB modes", "specific DB modes",
     ],
     "database-admin": ["@database-admin"],
     "api-developer": ["api-developer", "API Developer"],
@@ -23,19 +23,20 @@ SPECIALISTS = {
     "django-developer": ["django-developer"],
     "backend-engineer": [
         "backend-engineer", "Backend Engineer", "backend developers", "backend team", "general backend modes",
+        "backend specialists", "backend implementation specialist", "integration specialists",
     ],
 }  # fmt: skip
 CONSULTANTS = {
     "backend-coordinator": [
         "backend-coordinator", "backend-lead", "delegating lead", "invoking coordinator", "coordinators",
-        "orchestrator",
+        "orchestrator", "lead", "coordinator", "Backend Department Coordinator", "backend department manager",
     ],
     "librarian": ["librarian", "Librarian"],
     "technical-architect": ["technical-architect", "Architect"],
     "security-specialist": [
         "security-specialist", "Security Specialist", "Auth Specialists", "Auth modes",
         "clerk-auth-specialist",
-        "supabase-auth-specialist", "OAuth expert",
+        "supabase-auth-specialist", "OAuth expert", "specialized OAuth expert", "provider-specific mode",
     ],
     "performance-optimizer": ["performance-optimizer"],
     "qa-lead": [
@@ -54,13 +55,78 @@ EXTERNALS = {
         "frontend-coordinator", "frontend-developer", "Frontend Developer", "Frontend Engineer",
         "engineer-fe",
         "Frontend Modes", "frontend mode", "frontend team", "Frontend Specialist", "Framework Specialists",
-        "react-specialist", "vuejs-developer", "angular-developer", "svelte-developer",
+        "react-specialist", "vuejs-developer", "Vue Specialist", "angular-developer", "svelte-developer",
     ],
     "ui-designer": ["UI Designer", "Design Lead"],
     "tech-lead-orchestrator": ["@tech-lead-orchestrator", "tech-lead", "strategic architects"],
     "project-manager": [
         "project-manager", "project-onboarding", "roo-commander", "discovery agents", "Claude",
     ],
+}  # fmt: skip
+COLLABORATES = {
+    "api-developer": "frontend-developer framework-specialists database-specialist db-modes security-specialist "
+    "auth-specialists qa-lead e2e-tester integration-tester technical-architect performance-optimizer "
+    "infrastructure-specialist cicd-specialist devops-lead technical-writer",
+    "fastapi-developer": "frontend-modes database-specialist security-specialist infrastructure-specialist "
+    "cicd-specialist docker-compose-specialist e2e-tester integration-tester",
+    "django-developer": "frontend-developer framework-specialists api-developer database-specialist "
+    "infrastructure-specialist cicd-specialist devops-lead containerization-developer docker-compose-specialist "
+    "e2e-tester integration-tester security-specialist",
+    "backend-engineer": "librarian architect engineer-fe",
+    "backend-coordinator": "frontend-coordinator database-admin",
+}
+ACCEPTS = {
+    "fastapi-developer": "project-onboarding technical-architect api-developer backend-modes",
+    "django-developer": "discovery-agents backend-coordinator roo-commander technical-architect project-manager",
+    "api-developer": "backend-lead django-developer",
+    "backend-coordinator": "claude strategic-architects",
+}
+LANGUAGE_EXPERT = {
+    "performance_issue": "backend-architect",
+    "database_design": "database-optimizer",
+    "api_contract_mismatch": "api-architect",
+}
+ESCALATES = {
+    "api-developer": {
+        "stuck": "backend-lead",
+        "database_design": "database-specialist",
+        "security_concern": "security-specialist",
+        "performance_issue": "performance-optimizer",
+        "architectural_question": "technical-architect",
+        "outside_expertise": "security-specialist auth-modes infrastructure-specialist cicd-specialist qa-lead testers "
+        "technical-writer",
+    },
+    "fastapi-developer": {
+        "database_design": "database-specialist",
+        "api_contract_mismatch": "frontend-modes react-specialist vuejs-developer",
+        "outside_expertise": "security-specialist clerk-auth-specialist supabase-auth-specialist "
+        "infrastructure-specialist cicd-specialist docker-compose-specialist",
+    },
+    "django-developer": {
+        "database_design": "database-specialist",
+        "outside_expertise": "frontend-specialist infrastructure-specialist cicd-specialist devops-lead "
+        "containerization-developer docker-compose-specialist api-developer ui-designer design-lead "
+        "security-specialist",
+    },
+    "backend-engineer": {
+        "outside_expertise": "librarian",
+        "architectural_question": "architect",
+        "database_design": "architect",
+        "performance_issue": "architect",
+        "api_contract_mismatch": "engineer-fe",
+        "api_design_conflict": "engineer-fe",
+        "security_concern": "tech-lead-orchestrator",
+        "stability_threat": "tech-lead-orchestrator",
+        "api_security_infeasible": "tech-lead-orchestrator",
+    },
+    "backend-coordinator": dict.fromkeys(
+        ("architecture_mismatch", "performance_unachievable", "security_concern", "breaking_change",
+         "cross_service_conflict", "database_conflict", "timeline"),
+        "tech-lead-orchestrator",
+    ),
+    "python-pro": LANGUAGE_EXPERT,
+    "nodejs-expert": LANGUAGE_EXPERT,
+    "java-expert": LANGUAGE_EXPERT,
 }  # fmt: skip
 TABLE = [
     pytest.param(spelling, name, role, id=spelling)
@@ -90,6 +156,32 @@ def test_every_name_stands_for_one_member_with_its_role(roster: Roster, spelling
 def test_the_table_names_every_member(roster: Roster) -> None:
     assert set(roster.names) == SPECIALISTS.keys() | CONSULTANTS.keys() | EXTERNALS.keys()
     assert {c.name for c in roster.consultants} == CONSULTANTS.keys()
+
+
+@pytest.mark.parametrize("name", COLLABORATES)
+def test_everybody_a_role_works_with_stands_in_its_file(roster: Roster, name: str) -> None:
+    assert set(COLLABORATES[name].split()) - dict(roster.get(name).collaborates_with).keys() == set()
+
+
+@pytest.mark.parametrize("name", ACCEPTS)
+def test_everybody_a_role_takes_work_from_stands_in_its_file(roster: Roster, name: str) -> None:
+    assert set(ACCEPTS[name].split()) - {rule.from_ for rule in roster.get(name).accepts_from} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "to"),
+    [(name, failure, to) for name, rows in ESCALATES.items() for failure, to in rows.items()],
+)
+def test_every_row_of_an_escalation_table_stands_in_the_role_s_file(
+    roster: Roster, name: str, failure: str, to: str
+) -> None:
+    routes = roster.get(name).escalates_to
+    assert set(to.split()) - {each for route in routes if route.failure == failure for each in route.to} == set()
+
+
+@pytest.mark.parametrize("name", SPECIALISTS)
+def test_no_specialist_delegates(roster: Roster, name: str) -> None:
+    assert "You never hand work on. `report_need` takes what you need" in roster.get(name).prompt
 
 
 @pytest.mark.parametrize("name", LANGUAGE_ROLES)

@@ -34,3 +34,18 @@ def add_installed(name: str, folder: Path) -> Path:
             archive.write(str(path.locate()), str(path))
         archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in [*kept, f"{info}/RECORD"]))
     return wheel
+
+
+def add_wheel(folder: Path, name: str, version: str, code: str = "", *, module: str | None = None) -> None:
+    """Puts a wheel of one module, called as the distribution or `module`, with the script NAME-says into `folder`."""
+    info, module = f"{name}-{version}.dist-info", module or name
+    files = {
+        f"{module}.py": f"version = {version!r}\n{code}\ndef main():\n    print('script', version)\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-says = {module}:main\n",
+    }
+    record = "".join(f"{file},,\n" for file in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for file, text in (*files.items(), (f"{info}/RECORD", record)):
+            wheel.writestr(file, text)

@@ -1,7 +1,6 @@
 """Real repositories, wheels and sandboxes for the tests of the workspace."""
 
 import subprocess
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,18 +85,3 @@ async def bubblewrap() -> Sandbox:
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is the only place packages come from."""
     return only_wheels(tmp_path / "wheels", monkeypatch)
-
-
-def add_wheel(folder: Path, name: str, version: str, code: str = "") -> None:
-    """Put a wheel of one module, with the console script NAME-says, into `folder`."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": f"version = {version!r}\n{code}\ndef main():\n    print('script', version)\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-says = {name}:main\n",
-    }
-    record = "".join(f"{file},,\n" for file in (*files, f"{info}/RECORD"))
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        for file, text in (*files.items(), (f"{info}/RECORD", record)):
-            wheel.writestr(file, text)

@@ -10,7 +10,8 @@ import pytest
 from backend_coordinator.nodes.workspace.environment import Environment, build
 from backend_coordinator.nodes.workspace.sandbox import BASH, STATIC, TESTS, Sandbox, SandboxLevel
 from backend_coordinator.nodes.workspace.trees import EXPORT_PREFIX
-from tests.workspace.conftest import add_wheel, sandbox_of
+from tests.support.wheelhouse import add_wheel
+from tests.workspace.conftest import sandbox_of
 
 ALL: tuple[SandboxLevel, ...] = ("bubblewrap", "landlock", "none")
 NONE = Sandbox("none")
@@ -216,6 +217,7 @@ async def test_the_time_limit_of_the_profile_holds(tree: Path) -> None:
     assert done.argv[0] == "python"
 
 
+@pytest.mark.slow
 async def test_a_usual_web_project_can_be_installed(tree: Path) -> None:
     (tree / "requirements.txt").write_text("fastapi\nuvicorn\npytest\ncoverage\nhttpx\n")
     assert (await _build(tree)).problem is None

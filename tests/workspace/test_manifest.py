@@ -14,6 +14,41 @@ def _only(tree: Path, **files: str) -> Manifest:
     return manifest
 
 
+def test_what_is_not_always_installed_is_kept_with_the_place_that_declares_it(tree: Path) -> None:
+    (tree / "requirements").mkdir()
+    (tree / "requirements" / "prod.txt").write_text("-r base.txt\nuvicorn\n")
+    (tree / "requirements" / "base.txt").write_text("fastapi\n")
+    (tree / "setup.cfg").write_text("[options.extras_require]\nload =\n  locust\n")
+    manifest = _only(
+        tree,
+        pyproject_toml="""
+[project]
+name = "shop"
+[project.optional-dependencies]
+test = ["pytest"]
+auth = ["PyJWT>=2", "shop[mail]"]
+mail = ["email-validator"]
+odd = ["thing @ git+https://example.org/thing"]
+[dependency-groups]
+lint = ["ruff"]
+[tool.poetry.group.docs.dependencies]
+sphinx = "*"
+""",
+    )
+    assert manifest.problem is None
+    assert manifest.requirements == ("pytest",)
+    assert [(group.where, group.lines) for group in manifest.optional] == [
+        ("pyproject.toml, extra auth", ("PyJWT>=2", "email-validator")),
+        ("pyproject.toml, extra mail", ("email-validator",)),
+        ("pyproject.toml, group lint", ("ruff",)),
+        ("pyproject.toml, group docs", ("sphinx",)),
+        ("setup.cfg, extra load", ("locust",)),
+        ("requirements/base.txt", ("fastapi",)),
+        ("requirements/prod.txt", ("fastapi", "uvicorn")),
+    ]
+    assert {"pyjwt", "sphinx", "uvicorn"} <= manifest.names.keys()
+
+
 def test_project_dependencies_test_extras_and_groups_are_collected(tree: Path) -> None:
     manifest = _only(
         tree,

@@ -24,7 +24,7 @@ from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.secrets import secrets_in
 from backend_coordinator.nodes.gates.source import parse
-from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun
+from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun, is_within, old_failures
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -98,8 +98,8 @@ async def tests_pass_and_cover_the_change(
 ) -> Verdict:
     """The project's tests pass, and at least 80 % of the lines the change introduced run under them.
 
-    Failures the base tree has too are named, not blamed; a test that passed there must not vanish. Source: Code
-    quality, code is tested (coverage).
+    Failures the base tree has too are named, not blamed, and so are those of a test file that could not be
+    imported there; a test that passed there must not vanish. Source: Code quality, code is tested (coverage).
     """
     code = sorted(path for path in changed if is_code(head, path) or (base and is_code(base, path)))
     run = await run_tests(head.path, environment)
@@ -108,15 +108,13 @@ async def tests_pass_and_cover_the_change(
     before, comparing = TestRun("none"), base is not None and may_lose_tests(base, head, changed)
     if base and (run.failing or comparing):
         before = await run_tests(base.path, environment)
-    if new := [test for test in run.failing if test not in before.failing]:
-        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-        reason = f"{new[0]} fails{more}: {one_line(run.failing[new[0]], 200)}; make it pass"
-        return says("C5", Outcome.FAIL, reason, run.evidence)
+    if new := sorted(run.failing.keys() - old_failures(run, before)):
+        return _blamed(run, new, before)
     lost = lost_tests(base, head, before, run) if base else Lost()
     if lost.removed:
         reason = f"no longer run, but passed before the change: {_first(lost.removed)}; bring them back"
         return says("C5", Outcome.FAIL, reason, run.evidence)
-    verdict = _judge(base, head, code, run, list(before.failing) if run.failing else [])
+    verdict = _judge(base, head, code, run, before)
     if verdict.verdict is Outcome.FAIL:
         return verdict
     if lost.moved:
@@ -128,26 +126,43 @@ async def tests_pass_and_cover_the_change(
     return verdict
 
 
+def _blamed(run: TestRun, new: Sequence[str], before: TestRun) -> Verdict:
+    told, more = one_line(run.failing[new[0]], 200), f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+    if before.problem:
+        reason = f"{new[0]} fails{more}, and the tests of before cannot be run to compare: {before.problem}"
+        return unknown("C5", reason, run.evidence)
+    findings = tuple(Finding(path=test, message=one_line(run.failing[test])) for test in new[:MOST_FINDINGS])
+    evidence = run.evidence.model_copy(update={"findings": findings})
+    return says("C5", Outcome.FAIL, f"{new[0]} fails{more}: {told}; make it pass", evidence)
+
+
+def _old(run: TestRun, before: TestRun) -> str:
+    """What failed before the change, by name: what still does, and what no longer does."""
+    mended = [test for test in before.failing if any(is_within(other, (test,)) for other in run.passing)]
+    note = f"; failed before too: {_first(list(run.failing))}" if run.failing else ""
+    return note + (f"; mended: {_first(mended)}" if mended else "")
+
+
 def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
 
-def _judge(base: Tree | None, head: Tree, code: Sequence[str], run: TestRun, old: Sequence[str]) -> Verdict:
+def _judge(base: Tree | None, head: Tree, code: Sequence[str], run: TestRun, before: TestRun) -> Verdict:
     other = [path for path in code if not path.endswith(".py")]
     foreign = other
     if any(map(is_measured, code)):
         foreign = [path for path in other if not is_shell(head if path in head.files or not base else base, path)]
     if run.runner == "none":
         return _without_tests(head, code, foreign, run)
-    if not run.green and not run.failing:
+    if not run.green and (not run.failing or run.exit_code != 1):
         reason = f"{run.runner} ended with exit code {run.exit_code} and {run.summary}: make the tests run"
         outcome = Outcome.FAIL if code else Outcome.UNKNOWN
         return says("C5", outcome, reason, run.evidence)
     if code and not run.passed:
         return unknown("C5", f"no test passes: {run.summary}", run.evidence)
     measured = [path for path in code if path in head.files and is_measured(path)]
-    note = f"; failed before too: {', '.join(old)}" if old else ""
+    note = _old(run, before)
     note += f"; not measured: {_first(other)}" if other else ""
     verdict = _covered(base, head, measured, run, note)
     if verdict.verdict is Outcome.PASS and foreign:

@@ -2,26 +2,25 @@
 
 import ast
 import json
-import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
-from backend_coordinator.nodes.gates.evidence import digest, fails, not_applicable, one_line, passes, unknown
+from backend_coordinator.nodes.gates.evidence import (
+    digest,
+    fails,
+    not_applicable,
+    one_line,
+    passes,
+    unknown,
+)
 from backend_coordinator.nodes.gates.registry import check
+from backend_coordinator.nodes.gates.schema import COMMENT, OTHER_DIALECT, foreign_migration, is_revision
 from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
 from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
-
-_OTHER_DIALECT = re.compile(
-    r"(?i)\b(?:BIG|SMALL)?SERIAL\b|\bJSONB\b|\bTIMESTAMPTZ\b|\bBYTEA\b|::\s*\w+|\$\$|\bCREATE\s+(?:EXTENSION|TYPE|SCHEMA|"
-    r"SEQUENCE|DOMAIN|FUNCTION|OR\s+REPLACE)\b|\bALTER\s+COLUMN\b|\bUSING\s+(?:gin|gist|btree|hash)\b|"
-    r"\bgen_random_uuid\b|\bnow\s*\(|\bAUTO_INCREMENT\b|\bENGINE\s*=|\bIDENTITY\s*\(|\bNVARCHAR\s*\(\s*MAX|"
-    r"\bGENERATED\s+(?:BY\s+DEFAULT|ALWAYS)\s+AS\s+IDENTITY\b|\bCONCURRENTLY\b|\bADD\s+CONSTRAINT\b"
-)
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 @check("D3")
@@ -36,7 +35,7 @@ async def migrations_go_up_down_and_up(
     plain = [path for path in head.files if path.endswith(".up.sql")]
     lost = sorted(p for p in changed if p.endswith(".down.sql") and p not in head.files and _up_of(p) in plain)
     touched = {path for path in changed if path.endswith((".up.sql", ".down.sql"))}
-    revisions = [path for path in head.files if _is_revision(head, path)]
+    revisions = [path for path in head.files if is_revision(head, path)]
     if not touched and not changed.intersection(revisions):
         return _other_migrations(head, changed)
     missing = [p for p in plain if p in changed or _down_of(p) in lost if _down_of(p) not in head.files]
@@ -52,17 +51,9 @@ async def migrations_go_up_down_and_up(
 
 
 def _other_migrations(head: Tree, changed: frozenset[str]) -> Verdict:
-    for path in sorted(changed.intersection(head.files)):
-        pure = PurePosixPath(path)
-        known = pure.suffix in {".sql", ".py", ".js", ".ts", ".java", ".xml", ".rb"} and pure.name != "__init__.py"
-        if known and {"migrations", "migrate", "alembic"}.intersection(pure.parts[:-1]) and _moves_schema(head, path):
-            return unknown("D3", f"{path} is neither NNNN_name.up.sql with .down.sql nor an Alembic revision")
+    if path := foreign_migration(head, changed):
+        return unknown("D3", f"{path} is neither NNNN_name.up.sql with .down.sql nor an Alembic revision")
     return not_applicable("D3", "no migration changed")
-
-
-def _moves_schema(head: Tree, path: str) -> bool:
-    text = head.read(path) or ""
-    return path.endswith(".sql") or re.search(r"(?i)migrations\.Migration|create_?table|add_?column", text) is not None
 
 
 def _up_of(path: str) -> str:
@@ -83,7 +74,7 @@ async def _rehearse_plain(head: Tree, plain: list[str], touched: set[str], envir
         if gap := next((up for up, down in pairs if down not in head.files), None):
             return unknown("D3", f"{gap} has no way back, so the newer migrations cannot be rehearsed with it")
         for path in (path for pair in pairs for path in pair):
-            if foreign := _OTHER_DIALECT.search(_COMMENT.sub("", head.read(path) or "")):
+            if foreign := OTHER_DIALECT.search(COMMENT.sub("", head.read(path) or "")):
                 line = one_line(foreign.group())
                 return unknown("D3", f"{path} is not written for SQLite ({line}): rehearse it on its own database")
         found = await _run_plain(head, pairs, environment)
@@ -115,13 +106,6 @@ async def _run_plain(head: Tree, pairs: list[tuple[str, str]], environment: Envi
         summary=one_line(broken[0].message if broken else done.output[-200:]),
         findings=tuple(broken),
     )
-
-
-def _is_revision(head: Tree, path: str) -> bool:
-    if not path.endswith(".py") or "versions" not in PurePosixPath(path).parts:
-        return False
-    text = head.read(path) or ""
-    return "down_revision" in text and "def upgrade" in text
 
 
 def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """Checks of documentation."""
 
+import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
@@ -12,9 +14,11 @@ from backend_coordinator.nodes.gates.evidence import (
     read_evidence,
     unknown,
 )
-from backend_coordinator.nodes.gates.files import is_code, is_test, serves
+from backend_coordinator.nodes.gates.files import is_code, is_test, product_python, serves
 from backend_coordinator.nodes.gates.openapi import Document, ForeignReference, Operation, contracts
 from backend_coordinator.nodes.gates.registry import check
+from backend_coordinator.nodes.gates.schema import Schema, foreign_migration, schema_of
+from backend_coordinator.nodes.gates.sqlqueries import modules_of
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -143,3 +147,82 @@ def _between(contract: Operation, route: Operation) -> Iterator[str]:
         yield f"the route does not declare status {', '.join(missing)}"
     if extra := sorted(route.statuses - contract.statuses):
         yield f"the contract does not declare status {', '.join(extra)}"
+
+
+@check("O3")
+async def the_schema_is_documented(
+    base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
+) -> Verdict:
+    """Every table and column the change adds is named in a document, or commented where it is made.
+
+    A column `id` explains itself. Who reads data needs to know what it means. Source: Documentation, database
+    schema documented.
+    """
+    schema = await schema_of(head, environment)
+    if not changed.intersection(schema.sources):
+        if path := foreign_migration(head, changed):
+            return unknown("O3", f"{path} is a migration of a kind that cannot be run here: look at its tables")
+        return not_applicable("O3", "the change touches no table")
+    before = await schema_of(base, environment) if base else Schema()
+    if problem := schema.problem or before.problem:
+        return unknown("O3", problem, *schema.evidence)
+    added = [(t, c.name) for t in schema.tables.values() for c in t.columns if (t.name, c.name) not in _columns(before)]
+    if not added:
+        return not_applicable("O3", "the change adds neither table nor column", *schema.evidence)
+    documents = list(_schema_documents(head, schema))
+    findings = []
+    for table in dict.fromkeys(table for table, _ in added):
+        about = [text for text in documents if _mentions(text, table.name)]
+        names = [name for owner, name in added if owner is table and name != "id"]
+        missing = [name for name in names if not any(_mentions(text, name) for text in about)]
+        if not about:
+            findings.append(Finding(path=table.path, message=f"no document names table {table.name}"))
+        elif missing:
+            message = f"no document of table {table.name} names {', '.join(missing)}"
+            findings.append(Finding(path=table.path, message=message))
+    if findings:
+        return fails("O3", findings, "name it in docs/schema.md", *schema.evidence)
+    return passes("O3", f"{len(added)} new columns are documented with their tables", *schema.evidence)
+
+
+def _columns(schema: Schema) -> frozenset[tuple[str, str]]:
+    return frozenset((table.name, column.name) for table in schema.tables.values() for column in table.columns)
+
+
+def _mentions(text: str, name: str) -> bool:
+    """Whether `text` has `name` as a word, or its parts as words."""
+    return re.search(rf"(?i)(?<![^\W_]){'[ _-]?'.join(map(re.escape, name.split('_')))}(?![^\W_])", text) is not None
+
+
+def _schema_documents(tree: Tree, schema: Schema) -> Iterator[str]:
+    for path in tree.files:
+        news = re.search(r"(?i)(?:^|/)(?:change(?:s|log)|history|news|release)[^/]*$", path)
+        if path.lower().endswith((".md", ".rst", ".adoc")) and not news and not is_test(path):
+            yield tree.read(path) or ""
+    models = [p for p in product_python(tree, frozenset(tree.files)) if "__tablename__" in (tree.read(p) or "")]
+    for path in dict.fromkeys((*schema.sources, *models)):
+        text = tree.read(path) or ""
+        if told := "\n".join((*_sql_remarks(text), *_python_remarks(tree, path))):
+            yield "\n".join([told, *(name for name in schema.tables if _mentions(text, name))])
+
+
+def _sql_remarks(text: str) -> Iterator[str]:
+    """Comments, with the column at the beginning of their line."""
+    for line in text.splitlines():
+        code, mark, remark = line.partition("--")
+        if mark:
+            yield f"{code.split()[0] if code.split() else ''} {remark}"
+    yield from re.findall(r"(?is)/\*.*?\*/|\bCOMMENT\s+ON\b[^;]*", text)
+
+
+def _python_remarks(tree: Tree, path: str) -> Iterator[str]:
+    """Docstrings of models, and columns that are given a comment or doc."""
+    modules = modules_of(tree, (path,)) if path.endswith(".py") else {}
+    for node in (node for module in modules.values() for node in ast.walk(module)):
+        if isinstance(node, ast.ClassDef):
+            yield ast.get_docstring(node) or ""
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.Call):
+            text = ast.unparse(node)
+            column = re.match(r"(?:\w+\.)*Column\(" if isinstance(node, ast.Call) else r"\w+\s*[:=]", text)
+            if column and re.search(r"\b(?:comment|doc|description)=['\"]", text):
+                yield text[: text.find("," if isinstance(node, ast.Call) else "=")]

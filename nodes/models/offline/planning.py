@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
+from backend_coordinator.nodes.models.offline.auth_planning import (
+    analysis_of_authentication,
+    asks_for_authentication,
+    authentication_draft,
+    place_for,
+)
 from backend_coordinator.nodes.models.offline.service import ServiceSpec, understand
 
-_PYTHON = ("fastapi-developer", "python-pro")
-_FOREIGN = ("django-developer", "nodejs-expert", "java-expert")
+# A framework's own specialist comes before the language's, and Python before what else is there.
+_EXPERTS = ("fastapi-developer", "django-developer", "python-pro", "nodejs-expert", "java-expert")
+_WRITTEN = ("fastapi-developer", "python-pro")
 
 
 def analysis_of(objective: str) -> Mapping[str, object]:
     """The seven questions for an objective; empty where it was not understood."""
+    if asks_for_authentication(objective):
+        return analysis_of_authentication()
     spec = understand(objective)
     if spec is None:
         return {}
@@ -19,15 +28,15 @@ def analysis_of(objective: str) -> Mapping[str, object]:
     }
 
 
-def draft_of(objective: str, detected: Sequence[str]) -> Mapping[str, object]:
-    """A plan of four tasks for an understood objective, else one task that will be refused."""
+def draft_of(objective: str, facts: Mapping[str, Sequence[str]]) -> Mapping[str, object]:
+    """A plan for an understood objective, else one task that will be refused."""
+    author = next((name for name in _EXPERTS if name in facts["detected"]), "python-pro")
+    if asks_for_authentication(objective):
+        return {"tasks": authentication_draft(objective, author, place_for(facts) if author in _WRITTEN else None)}
     spec = understand(objective)
-    author = next((name for name in detected if name in _PYTHON), "python-pro")
-    foreign = next((name for name in detected if name in _FOREIGN), None)
-    if spec is None or (foreign and not set(detected) & set(_PYTHON)):
-        return {
-            "tasks": [_task(1, "Implement the objective", objective, foreign or "backend-engineer", ("write_code",))]
-        }
+    if spec is None or author not in _WRITTEN:
+        refused = author if facts["detected"] else "backend-engineer"
+        return {"tasks": [_task(1, "Implement the objective", objective, refused, ("write_code",))]}
     return {"tasks": _tasks(objective, spec, author)}
 
 

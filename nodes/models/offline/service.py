@@ -1,6 +1,6 @@
 """All that the offline model needs: understand an objective, deliver a step, explain it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backend_coordinator.nodes.models.offline.delivery import Step, deliver, resolved
 from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
@@ -20,8 +20,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(NamedTuple):
     """What a delivery says about itself."""
 
     summary: str

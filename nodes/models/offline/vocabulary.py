@@ -102,3 +102,16 @@ OTHER_KINDS = BEYOND | _words("""
     authenticated our existing this that the in of to from for with fix bug migrate test document
     existing legacy serverless aws lambda typescript javascript
 """)
+
+AUTHENTICATION = _words("authentication auth oauth oauth2 jwt jwts login")
+# With these beside it an objective on authentication asks for nothing that the written service lacks.
+AROUND_AUTHENTICATION = _words("""
+    add adds implement build create write introduce set up provide we need want a an the this our to for
+    of in on with using via by based and plus including include that lets let users user account accounts
+    can be is are system service api apis rest backend application app fastapi python module feature
+    support flow layer 2.0 2 json web token tokens access refresh bearer session sessions sign signin
+    sign-in log logout login/logout log-in log-out out authorization code grant exchange pkce state
+    provider providers identity middleware verification rotation key keys password passwords hashing
+    email e-mail revocation rate limit limiting limits secure migrations tests documentation docs
+    endpoint endpoints /auth
+""")

@@ -1,0 +1,140 @@
+"""The commands on the roster: who there is, what each one may do, and what is wrong in their files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend_coordinator.cli.options import AsJson, Workspace
+from backend_coordinator.cli.output import columns, say, say_json
+
+if TYPE_CHECKING:
+    from backend_coordinator.domain.roster import Roster, Specialist
+
+app = typer.Typer(help="The specialists: the packaged ones and the workspace's own.", no_args_is_help=True)
+HERE = Path()
+ROLES = ("specialist", "consultant", "external")
+Row = tuple[str, ...]
+
+
+@app.command(name="list")
+def list_(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
+    """Lists everybody who works, answers questions or stands outside the department."""
+    members = sorted(_roster(workspace).specialists, key=lambda member: ROLES.index(member.role))
+    if as_json:
+        say_json([m.model_dump(mode="json", include={"name", "role", "aliases", "description"}) for m in members])
+    else:
+        say(columns([(m.name, m.role, m.description, ", ".join(m.aliases)) for m in members]))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name or alias, also spelled @python-pro or 'Python Pro'.")],
+    prompt: Annotated[bool, typer.Option("--prompt", help="With the text it is given.")] = False,
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Shows one member: what it sees, what it may do, whom it asks."""
+    roster = _roster(workspace)
+    member = roster.get(name)
+    if as_json:
+        say_json(_json_of(member, prompt=prompt))
+        return
+    say(f"{member.name} ({member.role}): {member.description}")
+    for title, rows in _sections(roster, member):
+        if rows:
+            say(f"{title}:")
+            say("\n".join(f"  {line}" for line in columns(rows).splitlines()))
+    if prompt:
+        say(f"prompt:\n{member.prompt}")
+
+
+@app.command()
+def lint(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder that is to extend the roster, beside those of the settings.")
+    ] = None,
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Looks for mistakes in the specialists' files; exit code 1 where it finds one."""
+    from backend_coordinator.nodes.tools.catalogue import lint_with
+    from backend_coordinator.prompts.loader import packaged_specialists, read_documents
+
+    folders = _folders(workspace)
+    if folder is not None and folder.resolve() not in folders:
+        folders.append(folder.resolve())
+    findings = lint_with(*folders)
+    files = sum(len(read_documents(each)) for each in (packaged_specialists(), *folders))
+    if as_json:
+        say_json({"files": files, "findings": [finding._asdict() for finding in findings]})
+    else:
+        for found in findings:
+            say(f"{found.file}:{found.line}: {found.rule}: {found.message}")
+        say(f"{len(findings) or 'nothing'} found in {files} files")
+    raise typer.Exit(1 if findings else 0)
+
+
+def _folders(workspace: Path) -> list[Path]:
+    from backend_coordinator.nodes.workspace.user_repository import root_of
+    from backend_coordinator.settings import load_settings
+
+    root = root_of(workspace)
+    return [(root / folder).resolve() for folder in load_settings(root).roster]
+
+
+def _roster(workspace: Path) -> "Roster":
+    from backend_coordinator.nodes.tools.catalogue import roster_with
+
+    return roster_with(*_folders(workspace))
+
+
+def _tools(member: "Specialist") -> tuple[list[str], list[str]]:
+    """The tools it can call, and those its file grants although there are none."""
+    from backend_coordinator.nodes.tools.catalogue import tools_of
+
+    own = tools_of(member)
+    return list(own), sorted(member.granted - own.keys())
+
+
+def _json_of(member: "Specialist", *, prompt: bool) -> dict[str, object]:
+    own, missing = _tools(member)
+    said = member.model_dump(mode="json", by_alias=True, exclude=set() if prompt else {"prompt"})
+    permission = {tool: dict(rules) for tool, rules in member.permission}
+    collaborates = dict(member.collaborates_with)
+    return {**said, "tools": own, "missing_tools": missing, "permission": permission, "collaborates_with": collaborates}
+
+
+def _sections(roster: "Roster", member: "Specialist") -> Iterator[tuple[str, list[Row]]]:
+    from backend_coordinator.nodes.ladder import rule_of
+
+    own, missing = _tools(member)
+    facts = {
+        "aliases": member.aliases,
+        "expertise": member.expertise,
+        "detected by": member.detects,
+        "sees": member.sees,
+        "never sees": member.never_sees,
+        "tools": own,
+        "tools not there": missing,
+        "model": [member.model or (f"the run's, not {member.model_hint}" if member.model_hint else "the run's")],
+        "reports to": [member.reports_to] if member.reports_to else [],
+        "notes": member.notes,
+    }
+    yield "facts", [(title, ", ".join(values)) for title, values in facts.items() if values]
+    for tool, rules in member.permission:
+        yield f"permission for {tool}", list(rules)
+    routes: list[Row] = [
+        (f"level {rule_of(r.failure).level:d}", r.failure, " or ".join(_known(roster, to) for to in r.to), r.when)
+        for r in member.escalates_to
+    ]
+    yield "escalates", routes
+    yield "collaborates with", [(_known(roster, name), about) for name, about in member.collaborates_with]
+    yield "accepts from", [(_known(roster, rule.from_), rule.when) for rule in member.accepts_from]
+
+
+def _known(roster: "Roster", name: str) -> str:
+    """A name as its file has it, with the member behind it where that is another."""
+    found = roster.resolve(name) if name in roster else "nobody"
+    return name if found == name else f"{name} ({found})"

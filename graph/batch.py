@@ -1,0 +1,141 @@
+"""Many objectives, a bounded number at once, and one line of a results file for each, whatever is killed when."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, wait
+from io import FileIO
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Literal
+
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.errors import CoordinatorError, RunLocked, Waiting
+from backend_coordinator.graph.batch_files import Entry, Result, completed, demand_unchanged, held, write
+from backend_coordinator.graph.loop import in_loop
+from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.resolve import default_model, resolve_model
+from backend_coordinator.nodes.redaction import redactor_for
+from backend_coordinator.nodes.workspace.user_repository import root_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+
+class Batch:
+    """Objectives on their way; iterating carries them out and yields one result each, earlier ones first.
+
+    Started again with the same entries and results file it skips what has a line there and takes up what had begun.
+    Raises ModelUnavailable, and ConfigurationError for entries that share an id.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        results: str | Path,
+        *,
+        model: "str | BaseChatModel | None" = None,
+        concurrency: int = 8,
+        init: bool = False,
+    ) -> None:
+        self.model = model or default_model()
+        resolve_model(self.model)
+        self.entries = completed(dict(enumerate(entries, 1)), "objective")
+        self.results = Path(results).resolve()
+        self.running: dict[str, Ledger] = {}
+        """The ledgers of the runs under way, by the entry's id."""
+        self._concurrency, self._init = concurrency, init
+
+    def __iter__(self) -> Generator[Result]:
+        """Carries out what has no result yet; an iteration that is left stops its runs within seconds.
+
+        Raises ConfigurationError when another process writes the results, or an entry changed since its result.
+        """
+        with held(self.results) as (file, lines):
+            demand_unchanged(self.entries, lines, self.results)
+            yield from (lines[entry.id] for entry in self.entries if entry.id in lines)
+            yield from self._carried_out([entry for entry in self.entries if entry.id not in lines], file)
+
+    def _carried_out(self, entries: Sequence[Entry], file: FileIO) -> Iterator[Result]:
+        ended: SimpleQueue[Result | None] = SimpleQueue()
+        stop: Future[Callable[[], object]] = Future()
+
+        def end(result: Result) -> None:
+            if result.status != "waiting":
+                write(file, result)
+            ended.put(result)
+
+        async def work() -> None:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+            stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+            slots, creating = asyncio.Semaphore(self._concurrency), asyncio.Lock()
+            each = (self._carry_out(entry, slots, creating, end) for entry in entries)
+            # With return_exceptions a cancelled gather waits until every run has let go of its lock.
+            for error in await asyncio.gather(*each, return_exceptions=True):
+                if error is not None:
+                    raise error
+
+        future = in_loop(work())
+        future.add_done_callback(lambda _: ended.put(None))
+        try:
+            yield from iter(ended.get, None)
+        finally:
+            stop.result()()
+            wait((future,))
+        future.result()
+
+    async def _carry_out(
+        self, entry: Entry, slots: asyncio.Semaphore, creating: asyncio.Lock, end: Callable[[Result], None]
+    ) -> None:
+        async with slots:
+            begun = time.monotonic()
+            try:
+                result = await self._run(entry, creating)
+            except (Waiting, RunLocked) as error:
+                result = self._unfinished(entry, "waiting", error, begun)
+            except Exception as error:  # noqa: BLE001 - what breaks one objective is its result and nobody else's
+                result = self._unfinished(entry, "failed", error, begun)
+            finally:
+                self.running.pop(entry.id, None)
+            end(result)
+
+    async def _run(self, entry: Entry, creating: asyncio.Lock) -> Result:
+        run = self._run_of(entry)
+        async with creating:  # two that make one repository of a folder, or write its info/exclude, would collide
+            runs = await asyncio.to_thread(self._created, entry, run)
+        self.running[entry.id] = runs.ledger(run)
+        report = await drive(runs, run)
+        return Result(
+            **dict(entry),
+            run=run,
+            status="accepted" if report.accepted else "not_accepted",
+            summary=report.summary,
+            branch=report.branch,
+            report=runs.place(run) / "report.md",
+            seconds=report.seconds,
+        )
+
+    def _created(self, entry: Entry, run: str) -> Runs:
+        runs = Runs(root_of(entry.workspace), self.model, init=self._init, base=entry.base)
+        if run not in runs.ids():
+            runs.create(Objective(text=entry.objective, constraints=entry.constraints), run=run)
+        return runs
+
+    def _run_of(self, entry: Entry) -> str:
+        """The same run whenever this batch is started, and another one for another results file."""
+        digest = hashlib.sha256(f"{self.results}\n{entry.model_dump_json()}".encode()).hexdigest()
+        return f"batch-{re.sub('[^A-Za-z0-9]+', '-', entry.id)[:40]}-{digest[:12]}"
+
+    def _unfinished(self, entry: Entry, status: Literal["waiting", "failed"], error: Exception, begun: float) -> Result:
+        told = str(error) if isinstance(error, CoordinatorError) else f"{type(error).__name__}: {error}"
+        return Result(
+            **dict(entry),
+            run=self._run_of(entry) if entry.id in self.running else None,
+            status=status,
+            summary=" ".join(redactor_for(entry.workspace)(told).split()),
+            seconds=round(time.monotonic() - begun, 1),
+        )
