@@ -12,6 +12,7 @@ CoordinatorError
 │   ├── NewerDatabase               the run's files were written by a newer version
 │   └── BadAnswer                   an answer that is unknown, stale, doubled or not allowed
 ├── Waiting                     3   the run stands still until a question is answered
+├── Stopped                   130   the run was stopped from outside and can be resumed
 ├── ModelCallFailed                 a model call that did not lead to a complete message
 └── ProcessRefused                  a process that must not run as asked
 """
@@ -75,6 +76,12 @@ class Waiting(CoordinatorError):
     """The run cannot go on until its open questions are answered."""
 
     exit_code = 3
+
+
+class Stopped(CoordinatorError):
+    """The run was stopped before it ended; resuming it goes on from there."""
+
+    exit_code = 130
 
 
 class ModelCallFailed(CoordinatorError):

@@ -52,7 +52,8 @@ class Batch:
     def __iter__(self) -> Generator[Result]:
         """Carries out what has no result yet; an iteration that is left stops its runs within seconds.
 
-        Raises ConfigurationError when another process writes the results, or an entry changed since its result.
+        Raises ConfigurationError when another process writes the results, or an entry changed since its result, and
+        when a result cannot be written, which stops the others.
         """
         with held(self.results) as (file, lines):
             demand_unchanged(self.entries, lines, self.results)
@@ -73,11 +74,12 @@ class Batch:
             assert task is not None
             stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
             slots, creating = asyncio.Semaphore(self._concurrency), asyncio.Lock()
-            each = (self._carry_out(entry, slots, creating, end) for entry in entries)
-            # With return_exceptions a cancelled gather waits until every run has let go of its lock.
-            for error in await asyncio.gather(*each, return_exceptions=True):
-                if error is not None:
-                    raise error
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for entry in entries:
+                        group.create_task(self._carry_out(entry, slots, creating, end))
+            except ExceptionGroup as failed:  # only a line that cannot be written ends the others
+                raise failed.exceptions[0] from None
 
         future = in_loop(work())
         future.add_done_callback(lambda _: ended.put(None))

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Literal
@@ -148,13 +148,20 @@ def _result(path: Path, number: int, line: bytes) -> Iterator[Result]:
 
 
 def write(file: FileIO, result: Result) -> None:
-    """Appends a line that outlasts a crash. Raises ConfigurationError when there is no room for it."""
+    """Appends a line that outlasts a crash.
+
+    Raises ConfigurationError when there is no room for it; what got there is cut off, and the file closed.
+    """
     line = result.model_dump_json().encode() + b"\n"
+    before = os.fstat(file.fileno()).st_size
     try:
         if file.write(line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file.fileno())
     except OSError as error:
+        with suppress(OSError):
+            file.truncate(before)
+        file.close()  # half a line that could not be cut off must stay the last
         msg = f"{file.name} cannot be written any more ({error.strerror}): mend that, then start the batch again"
         raise ConfigurationError(msg) from error
 

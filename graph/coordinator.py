@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.question import Answer, Choice, Question
 from backend_coordinator.domain.report import Report
-from backend_coordinator.errors import Waiting
+from backend_coordinator.errors import Stopped, Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of
 from backend_coordinator.graph.loop import in_loop
@@ -141,7 +140,8 @@ class Run:
     def result(self) -> Report:
         """Blocks until the run has ended.
 
-        Raises Waiting when only answers can bring it further; after answering call it again.
+        Raises Waiting when only answers can bring it further; after answering call it again. Raises Stopped
+        after `stop()`.
         """
         while True:
             future = self._going()
@@ -154,8 +154,7 @@ class Run:
     def stop(self) -> None:
         """Ends the work under way and its processes, within seconds; the run can be resumed."""
         loop, task = self._driver.result()
-        with suppress(RuntimeError):  # it ended by itself, and its loop with it
-            loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(task.cancel)
         wait((self._future,), timeout=_MOST_SECONDS_TO_STOP)
 
     def _begin(self) -> "Future[Report]":
@@ -169,6 +168,9 @@ class Run:
         self._driver.set_result((asyncio.get_running_loop(), task))
         try:
             return await drive(self._runs, self.id, self._begun)
+        except asyncio.CancelledError:
+            msg = f"run {self.id} was stopped: Coordinator.resume({self.id!r}) goes on with it"
+            raise Stopped(msg) from None
         finally:
             self._left_open = self._open()
 

@@ -5,10 +5,12 @@ second run that uses the client.
 """
 
 import asyncio
+import atexit
+import os
 import threading
+import warnings
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +18,10 @@ _MOST_THREADS = 64
 """For git, files and models without an async side; the default is a few threads a core."""
 
 _going: set[Future[None]] = set()
+_loops: list[asyncio.AbstractEventLoop] = []
+_of_parents: list[asyncio.AbstractEventLoop] = []
+"""Without a thread in this forked process, and never closed here: they share their selectors with the parent's."""
+_starting = threading.Lock()
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -34,9 +40,23 @@ def in_loop(work: Coroutine[Any, Any, T]) -> "Future[T]":
     return future
 
 
-@lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="backend-coordinator"))
-    threading.Thread(target=loop.run_forever, name="backend-coordinator", daemon=True).start()
-    return loop
+    with _starting:
+        if not _loops:
+            loop = asyncio.new_event_loop()
+            loop.set_default_executor(ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="backend-coordinator"))
+            threading.Thread(target=loop.run_forever, name="backend-coordinator", daemon=True).start()
+            # The clients keep connections for the next run, and nobody tells them which is the last.
+            atexit.register(warnings.filterwarnings, "ignore", "unclosed transport", ResourceWarning)
+            _loops.append(loop)
+        return _loops[0]
+
+
+def _forget() -> None:
+    _of_parents.extend(_loops)
+    _loops.clear()
+    _starting.release()
+
+
+# A fork while another thread starts the loop would leave the child half of it, and the lock held for ever.
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_forget)

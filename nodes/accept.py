@@ -1,10 +1,12 @@
 """The last look: the whole merged tree against the base it grew from, and what follows from it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from functools import reduce
 
 from backend_coordinator.domain.plan import Effort, Plan, Task
+from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.verdict import Outcome, Verdict, Waiver
 from backend_coordinator.nodes.context import RunContext
@@ -24,10 +26,23 @@ async def acceptance(context: RunContext, results: Mapping[str, TaskResult]) -> 
     head = await asyncio.to_thread(context.repository.head)
     base = context.repository.user.base_commit
     verdicts, _ = await asyncio.gather(judge(context, base, head, "acceptance"), measure(context))
-    waived = {
-        waiver.item: waiver for result in results.values() if result.status == "merged" for waiver in result.waived
-    }
-    return tuple(under_waiver(verdict, waived.get(verdict.id)) for verdict in verdicts)
+    merged = {name for name, result in results.items() if result.status == "merged"}
+    return standing(verdicts, context.ledger.questions(), merged)
+
+
+def standing(
+    verdicts: Sequence[Verdict], questions: Sequence[Question], merged: Collection[str]
+) -> tuple[Verdict, ...]:
+    """The verdicts under the waivers that people gave in answer to questions about tasks that were `merged`."""
+    given = [
+        Waiver(
+            item=item, by=answer.by, reason=answer.text, expires=answer.expires.isoformat() if answer.expires else None
+        )
+        for question in questions
+        if question.task in merged and (answer := question.answer) and answer.decision == "waive"
+        for item in answer.items or question.items
+    ]
+    return tuple(reduce(under_waiver, [w for w in given if w.item == verdict.id], verdict) for verdict in verdicts)
 
 
 def under_waiver(verdict: Verdict, waiver: Waiver | None) -> Verdict:

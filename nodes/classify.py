@@ -1,13 +1,15 @@
 """From failed verdicts to the class of failure that decides where the ladder starts; evidence alone decides."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.verdict import Verdict
 
-_SYNTAX = re.compile(r"^.*\b(?:SyntaxError|IndentationError|TabError)\b.*$", re.MULTILINE)
+_SYNTAX = re.compile(r"(?:SyntaxError|IndentationError|TabError)\b")
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_FRAME = re.compile(r"\s+File \".+\", line \d+")
+_SECTION = re.compile(r"-{3,} Captured |[=_]{3,}|FAILED ")
 _ITEMS = {"C5": FailureClass.TEST_FAILURE, "C1": FailureClass.STYLE}
 MOST_DETAIL = 8_000
 MOST_MESSAGE = 2_000
@@ -27,8 +29,8 @@ def classify(
     kinds = {_ITEMS.get(verdict.id, FailureClass.GATE_FAILURE) for verdict in failed}
     kind = kinds.pop() if len(kinds) == 1 else FailureClass.GATE_FAILURE
     summary = "; ".join(f"{verdict.id}: {verdict.reason}" for verdict in failed)
-    if syntax := _SYNTAX.search(detail):
-        kind, summary = FailureClass.SYNTAX_ERROR, f"{syntax[0].strip('E ')[:200]}; {summary}"
+    if syntax := next(filter(_SYNTAX.match, _errors(detail)), None):
+        kind, summary = FailureClass.SYNTAX_ERROR, f"{syntax[:200]}; {summary}"
     elif missing := missing_modules(detail, own):
         kind, summary = FailureClass.MISSING_DEPENDENCY, f"no module named {', '.join(missing)}; {summary}"
     return Failure(kind=kind, summary=summary[:500], detail=detail, items=tuple(v.id for v in failed))
@@ -36,7 +38,27 @@ def classify(
 
 def missing_modules(text: str, own: Collection[str] = ()) -> tuple[str, ...]:
     """The modules that Python could not find, except those below a module of `own`."""
-    return tuple(dict.fromkeys(name for name in _MISSING.findall(text) if name.partition(".")[0] not in own))
+    names = [found[1] for found in map(_MISSING.match, _errors(text)) if found]
+    return tuple(dict.fromkeys(name for name in names if name.partition(".")[0] not in own))
+
+
+def _errors(text: str) -> Iterator[str]:
+    """The lines that end a traceback, Python's or pytest's `E`: not what a message quotes or a log captured."""
+    captured = marked = False
+    frame = 0
+    for line in text.splitlines():
+        if section := _SECTION.match(line):
+            captured = "Captured" in section[0]
+        if captured:
+            continue
+        before, marked = marked, line.startswith("E  ")
+        bare = f" {line[1:]}" if marked else line
+        depth = len(bare) - len(bare.lstrip())
+        if _FRAME.match(bare):
+            frame = depth
+        elif bare.strip() and (depth < frame or (marked and not before)):
+            frame = 0
+            yield bare.strip()
 
 
 def _told(verdict: Verdict, tests: Mapping[str, str]) -> str:

@@ -145,7 +145,8 @@ async def new_dependencies(context: RunContext, base: str, delivery: Delivery) -
         for tree in trees
     ]
     added = {name: line for name, line in after.items() if name not in before}
-    return added and {name: line for name, line in added.items() if name not in await _approved(context, trees[1])}
+    approved = await _approved(context, trees[1]) if added else frozenset()
+    return {name: line for name, line in added.items() if name not in approved}
 
 
 async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
@@ -200,8 +201,13 @@ def refused_lines(added: Mapping[str, str], refused: str) -> Failure:
 
 
 def admitted(context: RunContext, delivery: Delivery, added: Mapping[str, str]) -> Delivery:
-    """The delivery with its new dependencies among its decisions, where the report and later tasks find them."""
-    text = f"new dependencies: {', '.join(added.values())}"
-    context.ledger.record(Noticed(text=f"{delivery.task}: {text}"))
-    stack = Decision(kind=ContextKind.TECHNOLOGY_STACK, text=text)
+    """The delivery with its new dependencies among its decisions, where the report and later tasks find them.
+
+    Each line is a note of the run once, however many tasks add it.
+    """
+    told = (context.ledger.noted("dependencies_told") or "").splitlines()
+    if new := [line for line in added.values() if line not in told]:
+        context.ledger.record(Noticed(text=f"{delivery.task}: new dependencies: {', '.join(new)}"))
+        context.ledger.note("dependencies_told", "\n".join((*told, *new)))
+    stack = Decision(kind=ContextKind.TECHNOLOGY_STACK, text=f"new dependencies: {', '.join(added.values())}")
     return delivery.model_copy(update={"decisions": (*delivery.decisions, stack)})

@@ -13,6 +13,7 @@ from backend_coordinator.nodes.accept import is_accepted
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
+from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
 
@@ -31,10 +32,10 @@ def write_report(
     """Writes `report.json` and `report.md` into the run's folder and says that the run has ended."""
     ok = stopped is None and is_accepted(context, plan, results, verdicts)
     ordered = [results[task.id] for task in plan.tasks if task.id in results] if plan else []
-    total, coordination = _spent(context)
+    total, coordination = spent(context.ledger)
     head = context.repository.head()
     tree = context.repository.tree(head).oid
-    measured = noted(context, tree)
+    measured = noted(context.ledger, tree)
     report = Report(
         run=context.run,
         objective=context.ledger.noted("objective") or "",
@@ -65,8 +66,9 @@ def write_report(
     return report
 
 
-def _spent(context: RunContext) -> tuple[Usage, Usage]:
-    calls = [event for _, event in context.ledger.events() if isinstance(event, ModelCalled)]
+def spent(ledger: Ledger) -> tuple[Usage, Usage]:
+    """What all model calls of a run took, and the part of it that coordination took."""
+    calls = [event for _, event in ledger.events() if isinstance(event, ModelCalled)]
     total = sum((call.usage for call in calls), Usage())
     own = sum((call.usage for call in calls if not _TASK.fullmatch(call.purpose)), Usage())
     return total, own

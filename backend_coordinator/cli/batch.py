@@ -14,7 +14,7 @@ import typer
 
 from backend_coordinator.cli.next_steps import command
 from backend_coordinator.cli.options import AsJson, Init, Model, Workspace
-from backend_coordinator.cli.output import say, tell
+from backend_coordinator.cli.output import plain, say, tell, terminal
 from backend_coordinator.cli.progress import line
 from backend_coordinator.errors import ConfigurationError, Waiting
 
@@ -105,7 +105,8 @@ class _Board:
     def count(self, result: "Result") -> None:
         """Takes a result in."""
         self.ended[result.status] += 1
-        text = f"{result.id} {_words(result.status)}: {result.summary.removeprefix(f'{_words(result.status)}, ')}"
+        words = _words(result.status)
+        text = f"{result.id} {words}: {result.summary.removeprefix(words).lstrip(',: ')}"
         self._tell(f"{self._clock()} {self.ended.total()}/{len(self.going.entries)} {text}")
 
     @contextmanager
@@ -136,11 +137,10 @@ class _Board:
 
     @contextmanager
     def _live(self) -> Iterator[None]:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(stderr=True, highlight=False)
-        self._tell = lambda text: console.print(text, markup=False)
+        console = terminal()
+        self._tell = lambda text: console.print(plain(text))
         with Live(get_renderable=self._table, console=console, refresh_per_second=2):
             yield
 
@@ -152,7 +152,7 @@ class _Board:
         for heading in ("objective", "doing"):
             table.add_column(heading, no_wrap=True, overflow="ellipsis")
         for row in self._rows():
-            table.add_row(*row)
+            table.add_row(*map(plain, row))
         return Group(self.head(), table)
 
     def _rows(self) -> list[tuple[str, str]]:

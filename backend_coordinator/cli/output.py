@@ -1,17 +1,35 @@
 """What the commands print, and where: answers to standard output, progress and errors to standard error."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from backend_coordinator.errors import CoordinatorError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Json = Mapping[str, object] | Sequence[object]
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """The text with what a terminal would act upon as its escape (`\\u001b`), except newlines and tabs."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def terminal() -> "Console":
+    """Standard error as a terminal that shows texts as they are."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(text: str = "") -> None:
     """One line of an answer."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{plain(text)}\n")
 
 
 def say_json(value: Json) -> None:
@@ -21,7 +39,7 @@ def say_json(value: Json) -> None:
 
 def tell(text: str) -> None:
     """One line of progress."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{plain(text)}\n")
     sys.stderr.flush()
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from backend_coordinator.cli.output import tell
+from backend_coordinator.cli.output import plain, tell, terminal
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.verdict import Outcome
 
@@ -75,12 +75,10 @@ def _of_a_task(event: e.Event) -> str | None:
 
 
 def _live(events: Iterable[e.Event]) -> None:
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True, highlight=False)
     rows: dict[str, list[str]] = {}
-    with Live(_table(rows), console=console, refresh_per_second=8, transient=False) as live:
+    with Live(_table(rows), console=terminal(), refresh_per_second=8, transient=False) as live:
         for event in events:
             _update(rows, event, live)
 
@@ -98,7 +96,7 @@ def _update(rows: dict[str, list[str]], event: e.Event, live: "Live") -> None:
     elif isinstance(event, e.TaskEnded):
         rows.setdefault(event.task, ["", "", ""])[1] = event.status.replace("_", " ")
     if isinstance(event, _LOUD) and (text := line(event)):
-        live.console.print(text, markup=False)
+        live.console.print(plain(text))
     live.update(_table(rows))
 
 
@@ -109,7 +107,7 @@ def _table(rows: dict[str, list[str]]) -> "Table":
     for heading in ("task", "specialist", "doing", "what"):
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for task, cells in rows.items():
-        table.add_row(task, *cells)
+        table.add_row(*map(plain, (task, *cells)))
     return table
 
 

@@ -62,11 +62,11 @@ def lint(
     from backend_coordinator.nodes.tools.catalogue import lint_with
     from backend_coordinator.prompts.loader import packaged_specialists, read_documents
 
-    folders = _folders(workspace)
-    if folder is not None and folder.resolve() not in folders:
-        folders.append(folder.resolve())
+    packaged = packaged_specialists()
+    given = [*_folders(workspace), *([folder.resolve()] if folder else [])]
+    folders = [each for each in dict.fromkeys(given) if each != Path(str(packaged)).resolve()]
     findings = lint_with(*folders)
-    files = sum(len(read_documents(each)) for each in (packaged_specialists(), *folders))
+    files = sum(len(read_documents(each)) for each in (packaged, *folders))
     if as_json:
         say_json({"files": files, "findings": [finding._asdict() for finding in findings]})
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from backend_coordinator.cli.output import columns
+from backend_coordinator.cli.output import columns, plain
 
 # Tints over the page's own colours, so that a dark page needs no rules of its own.
 _STYLE = """
@@ -30,7 +30,7 @@ class Shown:
     """Something to look at: HTML in a notebook, `text` wherever it is printed."""
 
     def __init__(self, text: str, *inside: str) -> None:
-        self.text = text
+        self.text = plain(text)
         self._html = tag("div", Markup(f"<style>{_STYLE}</style>"), *inside, class_="bc")
 
     def _repr_html_(self) -> str:

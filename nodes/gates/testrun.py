@@ -131,8 +131,14 @@ def together(first: TestRun, second: TestRun) -> TestRun:
 
 
 def old_failures(run: TestRun, before: TestRun) -> tuple[str, ...]:
-    """The tests failing in `run` that failed `before` too, or lie in a file that could not be imported then."""
-    return tuple(test for test in run.failing if is_within(test, before.failing))
+    """What fails in `run` and failed `before` under the same name: a test, or a file that cannot be imported."""
+    return tuple(test for test in run.failing if test in before.failing)
+
+
+def hidden_failures(run: TestRun, before: TestRun, changed: Collection[str]) -> tuple[str, ...]:
+    """The tests failing in `run` that nothing compares: their file could not be imported `before` and is as it was."""
+    files = [name for name in before.failing if f"{name.replace('.', '/')}.py" not in changed]
+    return tuple(test for test in run.failing if test not in before.failing and is_within(test, files))
 
 
 def is_within(test: str, names: Collection[str]) -> bool:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import resource
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from io import FileIO
 from pathlib import Path
@@ -225,7 +227,9 @@ def test_the_command_line_answers_with_the_results_and_their_exit_code(shop: Pat
     assert waits.startswith("asking-8 waits: backend-coordinator show batch-asking-8-")
     assert then.startswith("then: backend-coordinator ")
     written(shop, *entries, refused)
-    assert cli_here(*words).returncode == 1
+    again = cli_here(*words)
+    assert again.returncode == 1
+    assert "7/7 refused-9 not accepted: backend-T001 " in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -274,3 +278,51 @@ def test_a_line_that_finds_no_room_is_an_error_that_says_so(shop: Path) -> None:
         pytest.raises(CoordinatorError, match="/dev/full cannot be written any more"),
     ):
         write(file, result)
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process may become larger than `size` bytes: what is written beyond is cut off, then refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_half_a_line_is_taken_back_and_no_other_follows_it(tmp_path: Path) -> None:
+    result = Result(id="a", objective="x", run=None, status="failed", summary="", seconds=0)
+    path = tmp_path / "results.jsonl"
+    path.write_text("whole\n")
+    with FileIO(path, "a") as file:
+        with room_for(path.stat().st_size + 10), pytest.raises(CoordinatorError, match="cannot be written any more"):
+            write(file, result)
+        assert path.read_text() == "whole\n"
+        with pytest.raises(ValueError, match="closed file"):
+            write(file, result)
+    assert path.read_text() == "whole\n"
+
+
+def test_a_result_that_finds_no_room_stops_the_others_and_none_is_lost(shop: Path) -> None:
+    asked: set[str] = set()
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        asked.update(re.findall(r"files of (good-\d)", str(messages)))
+        return SCRIPT(messages, tools)
+
+    names = [f"good-{number}" for number in range(3)]
+    going = batch(shop, *names, script=script, concurrency=1)
+    large = Result(id="large", objective="x", run=None, status="failed", summary="x" * 20_000_000, seconds=0)
+    going.results.write_text(f"{large.model_dump_json()}\n")
+    with (
+        room_for(going.results.stat().st_size + 10),
+        pytest.raises(
+            CoordinatorError, match=r"results.jsonl cannot be written any more \(.+\): mend that, then start"
+        ),
+    ):
+        list(going)
+    assert asked == {"good-0"}
+    assert set(lines_of(going.results)) == {"large"}
+    assert set(ended(going).values()) == {"accepted"}
+    assert set(lines_of(going.results)) == {"large", *names}

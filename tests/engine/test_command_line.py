@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -17,6 +19,9 @@ from langchain_core.messages import AIMessage
 
 from backend_coordinator import Waiting
 from backend_coordinator.cli.next_steps import command
+from backend_coordinator.domain.events import Failed
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.errors import Stopped
 from backend_coordinator.graph.persistence import driving
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.workspace.sandbox import probe
@@ -233,6 +238,43 @@ def test_an_interrupted_run_answers_as_json(shop: Path) -> None:
     assert json.loads(out) == {"run": run, "status": "stopped"}
 
 
+def test_what_a_terminal_would_act_upon_is_shown_as_its_escape(shop: Path) -> None:
+    runs = Runs(shop, "offline")
+    run = runs.create(Objective(text="one file"))
+    summary = "\x1b[2J\x1b]0;owned\x07\r all \x9b1mpassed\u202e, naïve café"
+    runs.ledger(run).record(Failed(task="backend-T001", attempt=1, failure="gate_failure", summary=summary))
+    shown = r"\u001b[2J\u001b]0;owned\u0007 all \u009b1mpassed\u202e, naïve café"
+    assert shown in cli_here("show", run, "--workspace", str(shop)).stdout
+    as_json = cli_here("show", run, "--workspace", str(shop), "--json").stdout
+    assert json.loads(as_json)["events"][-1]["summary"] == summary
+    assert as_json.replace("\n", "").isprintable()
+
+
+LIVE = """
+from backend_coordinator.cli.progress import follow
+from backend_coordinator.domain import events as e
+
+work = {"task": "backend-T001", "specialist": "python-pro", "attempt": 1}
+called = e.ToolCalled(task="backend-T001", tool="read", subject="\\x9b1mb", ok=True)
+events = [e.TaskStarted(**work, title="\\x1b[2J[/no]"), called, e.Noticed(text="\\x1b]0;owned\\x07 [b]seen[/b]")]
+follow(events, quiet=False)
+"""
+
+
+def test_the_live_table_shows_texts_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "150")
+    screen, terminal = pty.openpty()
+    with open(screen, "rb", buffering=0) as shown, open(terminal, "wb") as err:
+        done = subprocess.run([sys.executable, "-c", LIVE], stderr=err, cwd=ROOT, check=False)
+        text = shown.read(100_000).decode()
+    assert done.returncode == 0, text
+    assert [
+        part for part in (r"\u001b[2J[/no]", r"read \u009b1mb", r"\u001b]0;owned\u0007 [b]seen[/b]") if part not in text
+    ] == []
+    assert re.search("\x1b\\[2J|\x1b\\]|\x9b", text) is None
+
+
 async def test_a_stopped_run_leaves_no_process_behind_and_can_be_resumed(
     shop: Path, wheels: Path, tmp_path: Path
 ) -> None:
@@ -256,7 +298,7 @@ async def test_a_stopped_run_leaves_no_process_behind_and_can_be_resumed(
     assert name not in _command_lines()
     with driving(Runs(shop).place(run.id)):
         pass
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(Stopped, match=rf"run {run.id} was stopped: Coordinator.resume\('{run.id}'\) goes on with it"):
         run.result()
     assert coordinator(shop, department(ONE)).resume(run.id).result().accepted
 

@@ -7,8 +7,12 @@ import pytest
 
 from backend_coordinator import Waiting
 from backend_coordinator.domain import events as e
+from backend_coordinator.domain.delivery import Delivery
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.graph.runs import Runs
+from backend_coordinator.nodes.dependencies import admitted
 from tests.support.climbing import Files, author, ladder, run_of
-from tests.support.runs import finished, git, of, result_of
+from tests.support.runs import QUICK, finished, git, of, result_of
 from tests.support.wheelhouse import add_installed, add_wheel
 
 MANIFEST = """[project]
@@ -138,6 +142,17 @@ def test_an_undeclared_dependency_has_to_be_declared_and_is_then_named(shop: Pat
     assert "backend-T001: new dependencies: acme-tokens" in notes
     assert [decision.text for decision in result_of(report, 1).decisions] == ["new dependencies: acme-tokens"]
     assert report.accepted
+
+
+async def test_a_new_dependency_is_noted_once_in_a_run_and_a_decision_of_each_delivery_that_adds_it(shop: Path) -> None:
+    runs = Runs(shop, "offline", QUICK)
+    context = await runs.context(runs.create(Objective(text="two files")))
+    for name, added in (("backend-T001", ("a>=1", "b")), ("backend-T002", ("b", "c")), ("backend-T003", ("a>=1",))):
+        delivery = Delivery(task=name, attempt=1, specialist="python-pro", summary="the work")
+        (decision,) = admitted(context, delivery, dict(zip(added, added, strict=True))).decisions
+        assert decision.text == f"new dependencies: {', '.join(added)}"
+    notes = [note.text for note in of(e.Noticed, [event for _, event in context.ledger.events()])]
+    assert notes == ["backend-T001: new dependencies: a>=1, b", "backend-T002: new dependencies: c"]
 
 
 @pytest.mark.parametrize("shop", [UNDECLARED], indirect=True, ids=["undeclared"])

@@ -1,4 +1,4 @@
-"""Well-written applications in three styles, at which no check of an API may complain."""
+"""Well-written applications in four styles, at which no check of an API may complain."""
 
 LAYERED = {
     "src/shop/__init__.py": "",
@@ -214,5 +214,62 @@ def test_cities() -> None:
     assert client.get("/cities/bonn").status_code == 404
     assert client.get("/cities/rome?unit=K").status_code == 422
     assert client.post("/cities/search", json=["oslo"]).json() == ["oslo"]
+""",
+}
+
+PAGES = {
+    "main.py": """
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import HTMLResponse
+
+app = FastAPI(title="Jobs", version="0.2.0")
+jobs = {1: {"state": "failed", "error": "out of paper"}}
+missing = {404: {"description": "No such job"}}
+
+
+@app.get("/jobs/{job_id}", responses=missing)
+def job_status(job_id: int) -> dict[str, object]:
+    if job_id not in jobs:
+        raise HTTPException(404)
+    job = jobs[job_id]
+    return {"id": job_id, "state": job["state"], "error": job["error"]}
+
+
+@app.get("/jobs/new/form", response_class=HTMLResponse)
+def create_job_form() -> str:
+    return "<form method=post action=/jobs/1/delete>"
+
+
+@app.post("/jobs/{job_id}/delete", response_class=HTMLResponse)
+def delete_job(job_id: int) -> str:
+    jobs.pop(job_id, None)
+    return "gone"
+
+
+@app.get("/get-started", response_class=HTMLResponse)
+def started() -> str:
+    return "<h1>Hello</h1>"
+
+
+@app.get("/updates/latest")
+def update_feed() -> dict[str, str]:
+    return {"latest": "none"}
+
+
+@app.get("/pages")
+def pages_per_job() -> float:
+    return 100 / len(jobs)
+""",
+    "test_main.py": """
+from fastapi.testclient import TestClient
+from main import app, jobs
+
+
+def test_jobs() -> None:
+    client = TestClient(app, raise_server_exceptions=False)
+    assert client.get("/jobs/1").json()["error"] == "out of paper"
+    assert client.get("/jobs/2").status_code == 404
+    jobs.clear()
+    assert client.get("/pages").status_code == 500
 """,
 }

@@ -71,15 +71,19 @@ async def test_what_the_change_mends_is_named_where_both_were_run(tree: MakeTree
     assert verdict.reason.endswith("; failed before too: test_old::test_old; mended: test_older::test_old")
 
 
-async def test_a_file_that_can_be_imported_again_is_mended_and_what_it_hid_is_old(
-    tree: MakeTree, environment: Environment
+@pytest.mark.parametrize("place", ["test_old.py", "tests/test_old.py"])
+async def test_what_an_unimportable_file_hid_is_unknown_until_the_change_touches_it(
+    place: str, tree: MakeTree, environment: Environment
 ) -> None:
     hidden = BROKEN + "\n\ndef test_fine() -> None:\n    assert gone.two == 2\n"
-    before = {**BASE, "test_old.py": hidden}
-    after = {**HEAD, "test_old.py": hidden, "gone.py": "two = 2\n"}
+    name = f"{place.removesuffix('.py').replace('/', '.')}::test_hidden"
+    before, after = {**BASE, place: hidden}, {**HEAD, place: hidden, "gone.py": "two = 2\n"}
     verdict = await judge(before, after, tree, environment)
-    assert verdict.verdict is Outcome.PASS, verdict.reason
-    assert verdict.reason.endswith("; failed before too: test_old::test_hidden; mended: test_old")
+    assert verdict.verdict is Outcome.UNKNOWN, verdict.reason
+    assert verdict.reason == f"fails, and could not be imported before the change to compare: {name}; make it pass"
+    touched = await judge(before, {**after, place: hidden + "\n\nlast = 1\n"}, tree, environment)
+    assert touched.verdict is Outcome.FAIL, touched.reason
+    assert touched.reason.startswith(f"{name} fails: ")
 
 
 async def test_a_mended_suite_passes(tree: MakeTree, environment: Environment) -> None:

@@ -11,13 +11,16 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from backend_coordinator import Coordinator, Report, Settings, Waiting
+from backend_coordinator.domain.events import RunEnded, TaskEnded
 from backend_coordinator.domain.failure import LevelBudget
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.question import Answer
+from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.accept import acceptance
-from backend_coordinator.nodes.gates.verify import Verification, compared
+from backend_coordinator.nodes.gates.verify import Verification, compared, rebuilt
+from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import noted
 from backend_coordinator.testing import ScriptedModel, calls
 from tests.support.department import Told, department, plan, task
@@ -111,13 +114,13 @@ async def test_figures_come_from_the_tests_of_the_merged_tree_and_are_taken_agai
     assert figures["test_coverage"] == (100, "3 of 3 lines ran under the tests")
     assert figures["api_response_time_p95"] == (None, "the tests sent no request that could be seen")
     context = await Runs(shop).context(report.run)
-    kept = noted(context, report.tree)
+    kept = noted(context.ledger, report.tree)
     assert kept is not None
-    assert noted(context, report.base) is None
+    assert noted(context.ledger, report.base) is None
     context.ledger.note("measured", "")
     verdicts = await acceptance(context, {result.id: result for result in report.tasks})
     assert {verdict.id: verdict.verdict for verdict in verdicts} == outcomes(report)
-    assert noted(context, report.tree) == kept
+    assert noted(context.ledger, report.tree) == kept
 
 
 def test_a_fail_that_was_made_a_pass_is_found_whatever_the_kept_verdicts_say(
@@ -136,9 +139,9 @@ def test_a_fail_that_was_made_a_pass_is_found_whatever_the_kept_verdicts_say(
     answer: Json = json.loads(said.stdout)
     assert (answer["verdicts"], answer["confirmed"]) == (40, 39)
     first, second = answer["differences"]
-    assert first["item"] == "S7"
-    assert first["what"].startswith("recorded pass, repeated fail: calc.py:1: SECRET_KEY has a literal value")
-    assert second == {"item": "report", "what": "says accepted, which the repeated verdicts do not allow"}
+    assert first == {"item": "report", "what": "names accepted True, that of the run is False"}
+    assert second["item"] == "S7"
+    assert second["what"].startswith("recorded pass, repeated fail: calc.py:1: SECRET_KEY has a literal value")
     git(copy, "update-ref", "-d", f"refs/heads/{report.branch}")
     git(copy, "gc", "--quiet", "--prune=now")
     said = cli_here("gates", "verify", report.run, "--workspace", str(copy))
@@ -156,17 +159,42 @@ def test_a_run_that_has_not_ended_or_is_unknown_cannot_be_verified(shop: Path, t
         assert why in said.stderr
 
 
-def repeated(report: Report, recorded: Report) -> Verification:
+def repeated(shop: Path, report: Report, recorded: Report) -> Verification:
     """`recorded` compared with what `report` shows, whose waived item failed."""
     fresh = [v.model_copy(update={"verdict": Outcome.FAIL}) if v.id == "C2" else v for v in report.verdicts]
-    noted = {"base": report.base, "commit": report.commit, "tree": report.tree}
-    return compared(recorded, fresh, noted, ["C5"])
+    names = ("run", "base", "branch", "commit", "tree")
+    place = recorded.model_copy(update={name: getattr(report, name) for name in names})
+    return compared(recorded, rebuilt(place, fresh, Runs(shop).ledger(report.run), delivered=True))
 
 
-def evidence(report: Report, **values: object) -> Report:
-    """The report with other evidence of C5."""
-    (verdict,) = (v for v in report.verdicts if v.id == "C5")
-    return changed(report, "C5", evidence=tuple(e.model_copy(update=values) for e in verdict.evidence))
+def evidence(report: Report, item: str = "C5", **values: object) -> Report:
+    """The report with other evidence of one item."""
+    (verdict,) = (v for v in report.verdicts if v.id == item)
+    return changed(report, item, evidence=tuple(e.model_copy(update=values) for e in verdict.evidence))
+
+
+def head(**values: object) -> Callable[[Report], Report]:
+    return lambda report: report.model_copy(update=values)
+
+
+def ended(**values: object) -> Callable[[Report], Report]:
+    """A forgery of the only task."""
+    return lambda report: report.model_copy(update={"tasks": (report.tasks[0].model_copy(update=values),)})
+
+
+def metrics(report: Report, value: float) -> Report:
+    """The report with another success rate."""
+    told = tuple(
+        m.model_copy(update={"value": value}) if m.name == "backend_success_rate" else m for m in report.metrics
+    )
+    return report.model_copy(update={"metrics": told})
+
+
+def answered_by_another(report: Report) -> Report:
+    first, *rest = report.questions
+    assert first.answer is not None
+    answer = first.answer.model_copy(update={"by": "director"})
+    return report.model_copy(update={"questions": (first.model_copy(update={"answer": answer}), *rest)})
 
 
 def without(report: Report, item: str) -> tuple[Verdict, ...]:
@@ -175,10 +203,10 @@ def without(report: Report, item: str) -> tuple[Verdict, ...]:
 
 FORGERIES: dict[str, tuple[Callable[[Report], Report], str, str]] = {
     "fail to unknown": (lambda r: changed(r, "S7", verdict=Outcome.UNKNOWN), "S7", "recorded unknown, repeated fail"),
-    "waived to pass": (lambda r: changed(r, "C2", verdict=Outcome.PASS), "C2", "recorded pass, repeated fail"),
+    "waived to pass": (lambda r: changed(r, "C2", verdict=Outcome.PASS), "C2", "recorded pass, repeated waived"),
     "pass to waived": (lambda r: changed(r, "C5", verdict=Outcome.WAIVED), "C5", "recorded waived, repeated pass"),
-    "exit code": (lambda r: evidence(r, exit_code=0), "C5", "recorded, but not repeated: pytest, `python -m coverage"),
-    "command": (lambda r: evidence(r, command=("true",)), "C5", "recorded, but not repeated: pytest, `true`"),
+    "exit code": (lambda r: evidence(r, exit_code=0), "C5", "recorded, but not repeated: pytest "),
+    "command": (lambda r: evidence(r, command=("true",)), "C5", "recorded, but not repeated: pytest "),
     "no evidence": (lambda r: changed(r, "C5", evidence=()), "C5", "repeated, but not recorded: pytest"),
     "tree of evidence": (lambda r: evidence(r, tree="4b825d"), "C5", "bound to tree 4b825d, that of the commit is "),
     "tree of verdict": (lambda r: changed(r, "C5", tree=""), "C5", "bound to tree none, that of the commit is "),
@@ -186,14 +214,56 @@ FORGERIES: dict[str, tuple[Callable[[Report], Report], str, str]] = {
     "doubled": (lambda r: r.model_copy(update={"verdicts": (*r.verdicts, r.verdicts[0])}), "A1", "recorded 2 times"),
     "commit": (lambda r: r.model_copy(update={"commit": "c0ffee"}), "report", "names commit c0ffee, that of the run"),
     "base": (lambda r: r.model_copy(update={"base": ""}), "report", "names base none, that of the run is "),
-    "accepted": (lambda r: r.model_copy(update={"accepted": True}), "report", "says accepted, which the repeated"),
+    "accepted": (head(accepted=True), "report", "names accepted True, that of the run is False"),
+    "waiver": (lambda r: changed(r, "S7", verdict=Outcome.WAIVED), "S7", "recorded waived, repeated fail: "),
+    "summary": (
+        head(summary="accepted, 40 of 40 verified"),
+        "report",
+        "names summary accepted, 40 of 40 verified, that",
+    ),
+    "branch": (head(branch="main"), "report", "names branch main, that of the run is backend-coordinator/"),
+    "baseline": (head(baseline=()), "report", "names baseline none, that of the run is test_gone; test_old::test_old"),
+    "objective": (head(objective="a bank"), "report", "names objective a bank, that of the run is a calculator"),
+    "usage": (head(usage=Usage()), "report", 'names usage {"model_calls":0,'),
+    "status": (ended(status="given_up"), "backend-T001", "names status given_up, that of the run is merged"),
+    "failures": (
+        ended(failures=()),
+        "backend-T001",
+        "names attempts 1, failures none, that of the run is 1, failures 1",
+    ),
+    "no task": (head(tasks=()), "backend-T001", "names status none, that of the run is merged"),
+    "metric": (lambda r: metrics(r, 100), "report", "names backend_success_rate 100 %, 0 of 1 begun tasks merged at"),
+    "answer": (answered_by_another, "report", "names q-"),
+    "version": (lambda r: evidence(r, version="1"), "C5", "recorded, but not repeated: pytest 1, `python -m coverage"),
+    "counts": (lambda r: evidence(r, summary="pytest: 9 passed"), "C5", "recorded, but not repeated: pytest "),
+    "failing test": (lambda r: evidence(r, findings=()), "C5", "recorded, but not repeated: pytest "),
+    "digest": (lambda r: evidence(r, "C2", output_sha256="0"), "C2", "recorded, but not repeated: detect-secrets "),
+    "finding": (lambda r: evidence(r, "C2", findings=()), "C2", "recorded, but not repeated: detect-secrets "),
 }
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_each_forgery_is_named_with_its_item(name: str, report: Report) -> None:
+def test_each_forgery_is_named_with_its_item(name: str, shop: Path, report: Report) -> None:
     forge, item, what = FORGERIES[name]
-    assert repeated(report, report).differences == ()
-    (found,) = repeated(report, forge(report)).differences
-    assert found.item == item
+    assert repeated(shop, report, report).differences == ()
+    found = next(d for d in repeated(shop, report, forge(report)).differences if d.item == item)
     assert found.what.startswith(what)
+
+
+def test_acceptance_follows_from_the_run_s_records_both_ways(shop: Path, report: Report, tmp_path: Path) -> None:
+    ledger = Runs(shop).ledger(report.run)
+    passing = [verdict.model_copy(update={"verdict": Outcome.PASS}) for verdict in report.verdicts]
+    proper = rebuilt(report, passing, ledger, delivered=True)
+    assert (proper.accepted, proper.summary) == (True, "accepted, 40 of 40 verified")
+    told = [difference.what for difference in compared(report, proper).differences]
+    assert "names accepted False, that of the run is True" in told
+    assert not rebuilt(report, passing, ledger, delivered=False).accepted
+    other = Ledger.load(Path(shutil.copy(ledger.path, tmp_path)))
+    last = "not accepted: backend-T001 given up: stuck"
+    other.record(TaskEnded(task="backend-T001", status="given_up", reason="stuck"))
+    other.record(RunEnded(accepted=False, summary=last))
+    unmerged = rebuilt(report, passing, other, delivered=True)
+    assert (unmerged.accepted, unmerged.summary, unmerged.metrics[0].value) == (False, last, 0)
+    failing = [verdict.model_copy(update={"verdict": Outcome.FAIL}) for verdict in report.verdicts]
+    assert outcomes(rebuilt(report, failing, ledger, delivered=True))["C2"] is Outcome.WAIVED
+    assert outcomes(rebuilt(report, failing, other, delivered=True))["C2"] is Outcome.FAIL

@@ -16,7 +16,7 @@ from tests.main_job.objectives import pair
 from tests.offline.mutants import sample
 from tests.support.fingerprint import fingerprint
 
-PAIRS = range(10)
+PAIRS = range(6)
 MUTANTS, KILLED = 20, 0.8
 
 
@@ -59,7 +59,7 @@ def survivors(workspace: Path, report: Report, seed: int, tmp_path: Path) -> lis
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", PAIRS)
-def test_twenty_objectives_are_accepted_and_their_own_tests_notice_mutants(seed: int, tmp_path: Path) -> None:
+def test_two_objectives_in_a_row_are_accepted_and_their_own_tests_notice_mutants(seed: int, tmp_path: Path) -> None:
     for objective in pair(seed):
         report = carried_out(tmp_path / "shop", objective)
         assert report.accepted, f"{objective}: {report.summary}"

@@ -6,6 +6,18 @@ from backend_coordinator.domain.failure import FailureClass
 from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
 from backend_coordinator.nodes.classify import MOST_MESSAGE, classify
 
+LOGGED = """Traceback (most recent call last):
+  File "cache.py", line 3, in connect
+    import redis
+    ^^^^^^^^^^^^
+ModuleNotFoundError: No module named 'redis'"""
+UNITTEST = """Traceback (most recent call last):
+  File "tests/test_app.py", line 1, in <module>
+    import app
+  File "app.py", line 1
+    def version() -> str
+                        ^
+SyntaxError: expected ':'"""
 TRACEBACK = "in <module>\n    {line}\nE   {error}"
 
 
@@ -22,6 +34,21 @@ def failed(item: str = "C5") -> Verdict:
         ("ModuleNotFoundError: No module named 'app.models'", "test_failure", "C5: "),
         ("SyntaxError: invalid syntax", "syntax_error", "SyntaxError: invalid syntax; C5: "),
         ("AssertionError: 1 != 2", "test_failure", "C5: "),
+        ("AssertionError: assert 'ok' == 'SyntaxError: line 1'", "test_failure", "C5: "),
+        ("assert 3 == 4\nWARNING redis off: ModuleNotFoundError: No module named 'redis'", "test_failure", "C5: "),
+        ("AssertionError: assert 'a' == 'b'\nE     \nE       SyntaxError: in both\nE     - b", "test_failure", "C5: "),
+        (f"assert 3 == 4\n--- Captured log call ---\n{LOGGED}", "test_failure", "C5: "),
+        (
+            f"assert 3 == 4\n--- Captured log call ---\n{LOGGED}\nFAILED b\n{UNITTEST}",
+            "syntax_error",
+            "SyntaxError: exp",
+        ),
+        (
+            '  File "app.py", line 1\nE       x y\nE         ^\nE   SyntaxError: odd',
+            "syntax_error",
+            "SyntaxError: odd; C5",
+        ),
+        (f"no test\n{LOGGED}", "missing_dependency", "no module named redis; C5: "),
     ],
 )
 def test_the_class_follows_from_the_whole_message(error: str, kind: str, summary: str) -> None:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from backend_coordinator.nodes.models.offline.auth import Part, Place, deliver, notes
+from backend_coordinator.nodes.models.offline.auth.entry import with_api
 from backend_coordinator.nodes.models.offline.service import understand
-from tests.offline.auth_places import FOREIGN, NEW, PARTS, SHOP, extended
+from tests.offline.auth_places import BESIDE, FOREIGN, NEW, PARTS, SHOP, extended
 from tests.offline.specs import written
 
 SIDE_BY_SIDE: tuple[Part, ...] = ("endpoints", "oauth", "accounts")
@@ -116,6 +117,92 @@ def test_an_application_made_elsewhere_is_refused() -> None:
         deliver("endpoints", FOREIGN, files)
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "for router in ():\n    app.include_router(router)\n",
+        "DEBUG = False\nif DEBUG:\n    app.include_router(APIRouter())\n",
+        "def other() -> None:\n    app = FastAPI()\n    app.include_router(APIRouter())\n",
+    ],
+)
+def test_the_routes_are_included_once_whatever_else_is(rest: str) -> None:
+    text = f"from fastapi import APIRouter, FastAPI\n\napp = FastAPI()\n{rest}"
+    found = with_api(text, "shop.auth")
+    assert "\napp = FastAPI()\napp.include_router(auth_api)\n" in found
+    assert found.endswith(rest)
+
+
+def test_an_application_made_without_imports_before_it_gets_the_routes() -> None:
+    made = "def create():\n    from fastapi import FastAPI\n    app = FastAPI()\n"
+    imported, included = "from shop.auth.api import api as auth_api\n", "    app.include_router(auth_api)\n"
+    assert with_api(made, "shop.auth") == f"{imported}{made}{included}"
+    assert with_api(f'"""Shop."""\n{made}', "shop.auth") == f'"""Shop."""\n{imported}{made}{included}'
+    late = "import fastapi\napp = fastapi.FastAPI()\nfrom shop import routes\n"
+    assert with_api(late, "shop.auth").startswith(f"import fastapi\n{imported}app = ")
+
+
+def test_an_application_made_in_branches_is_refused() -> None:
+    text = "from fastapi import FastAPI\nif __debug__:\n    app = FastAPI(debug=True)\nelse:\n    app = FastAPI()\n"
+    with pytest.raises(ValueError, match="makes the application"):
+        with_api(text, "shop.auth")
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "text"),
+    [
+        ("endpoints", "src/shop/auth/__init__.py", '"""Who may buy."""\n'),
+        ("accounts", "src/shop/auth/__init__.py", '"""Who may buy."""\n'),
+        ("endpoints", "src/shop/auth/errors.py", "class Denied(Exception):\n    pass\n"),
+        ("endpoints", "src/shop/auth/clock.py", "def now(:\n"),
+        ("oauth", "src/shop/auth/buyers.py", "BUYERS = 3\n"),
+        ("oauth", "src/shop/auth.py", "USER = 'ada'\n"),
+        ("accounts", "tests/auth/test_buyers.py", "def test_nothing() -> None:\n    pass\n"),
+        ("tokens", "src/shop/auth/verification.py", '"""Ours."""\n'),
+        ("accounts", "docs/accounts.md", "# Accounts\n\nOf our customers.\n"),
+        ("load", "docs/performance.md", "# Performance\n\nOf the tills.\n"),
+        ("load", "tests/load/test_auth_load.py", "LOAD = 3\n"),
+    ],
+)
+def test_nothing_of_the_repository_is_replaced(part: Part, path: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"its own {re.escape(path)}, .* first"):
+        deliver(part, FOREIGN, {**SHOP, path: text})
+
+
+def test_what_a_formatter_or_a_reader_did_to_our_files_stays() -> None:
+    once = extended(FOREIGN, SHOP)
+    ours = {path: text for path, text in once.items() if path not in SHOP and path.endswith((".py", "oauth.md"))}
+    mended = {path: text.replace('"""\n\nimport', '"""\n# Mended.\nimport', 1) for path, text in ours.items()}
+    mended["docs/oauth.md"] += "\nOurs is called Keycloak.\n"
+    assert len({path for path in ours if mended[path] != ours[path]}) > 9
+    assert extended(FOREIGN, {**once, **mended}) == {**once, **mended}
+
+
+def test_a_package_that_is_there_keeps_its_docstring() -> None:
+    assert extended(NEW, {"app/__init__.py": '"""Ours."""\n'})["app/__init__.py"] == '"""Ours."""\n'
+
+
+@pytest.mark.parametrize("name", ["0001_items.up.sql", "0003_auth.up.sql"])
+def test_the_folder_of_another_tool_gets_no_script_of_ours(name: str) -> None:
+    with pytest.raises(ValueError, match=f"migrations/{name} belongs to another tool"):
+        deliver("schema", NEW, {f"migrations/{name}": "CREATE TABLE items (id INTEGER);\n"})
+
+
+def test_the_record_of_tables_tells_how_to_bring_them_in() -> None:
+    for place, script in ((NEW, "migrations/0001_auth"), (BESIDE, "auth_migrations/0001_auth")):
+        text = deliver("schema", place, {})["docs/schema.md"]
+        for heading in ("Rehearsal", "Handover to database-admin", "Rollout and the way back", "After it"):
+            assert f"\n### {heading}\n" in text
+        assert f"`{script}.down.sql`" in text
+
+
+def test_the_contract_says_that_the_frontend_has_not_validated_it() -> None:
+    told = yaml.safe_load(deliver("contract", NEW, {})["openapi.yaml"])["info"]["description"]
+    assert "frontend, which has not validated this contract yet" in told
+    summary, decisions = notes("contract")
+    assert "validated" in summary
+    assert "validated" in decisions[0]
+
+
 def test_a_table_of_the_repository_is_not_made_again() -> None:
     theirs = {"migrations/0001_people.up.sql": "create table users (id INTEGER);\n"}
     with pytest.raises(ValueError, match="already has a table users"):
@@ -159,7 +246,8 @@ def test_figures_are_told_only_when_they_were_measured() -> None:
 def test_no_placeholder_is_left(place: Place) -> None:
     for path, text in extended(place, SHOP if place is FOREIGN else {}).items():
         left = re.search(
-            r"\b(?:PKG|FOLDER|MAIN|TESTS|DEPTH|MIGRATIONS_DIR|TOP|FIGURES|CORS_ROW|START|WITHOUT_KEYS)\b", text
+            r"\b(?:PKG|FOLDER|MAIN|TESTS|DEPTH|MIGRATIONS_DIR|VERSIONS_TABLE|SCRIPT|FILE_\w+|TOP|FIGURES|CORS_ROW|START|WITHOUT_KEYS)\b",
+            text,
         )
         assert left is None, (path, left)
         if path.endswith(".py"):

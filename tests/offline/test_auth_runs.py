@@ -2,13 +2,15 @@
 
 import itertools
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from backend_coordinator.nodes.models.offline.auth import Part, Place
+from backend_coordinator.nodes.models.offline.auth_planning import place_for
 from backend_coordinator.nodes.models.offline.service import understand
-from tests.offline.auth_places import FOREIGN, NEW, PARTS, SHOP, extended
+from tests.offline.auth_places import BESIDE, COUNTING, FOREIGN, NEW, PARTS, SHOP, extended
 from tests.offline.specs import on_disk, problems, run, written
 
 SIDE_BY_SIDE: tuple[Part, ...] = ("endpoints", "oauth", "accounts")
@@ -80,14 +82,46 @@ def test_a_foreign_application_and_its_tests_go_on(tmp_path: Path) -> None:
 def test_a_service_for_rows_gets_accounts_and_then_more_rows(tmp_path: Path) -> None:
     spec = understand("CRUD API for books with title and pages")
     assert spec is not None
-    files = extended(NEW, written(spec))
-    assert "migrations/0002_auth.up.sql" in files
+    files = extended(BESIDE, written(spec))
     more = understand("CRUD API for shelves with name and width")
     assert more is not None
     folder = on_disk(written(more, files), tmp_path / "service")
     # Its lines may be longer than ours are, so its formatter joins some.
     assert run(folder, "ruff", "format", "--no-cache", ".").returncode == 0
     assert problems(folder) == ""
+
+
+BOTH = """
+import sys
+from fastapi.testclient import TestClient
+from app.main import app
+from app.auth import accounts, database
+
+def items():
+    assert TestClient(app).get("/items/count").json() == 0
+
+def users():
+    accounts.create("ada@example.com", "a" * 12)
+    assert [user.email for user in accounts.page(9, 0)] == ["ada@example.com"]
+
+for step in sys.argv[1].split():
+    globals()[step]()
+assert database.status() == database.downgrade() == ["0001_auth"]
+items()
+"""
+
+
+@pytest.mark.parametrize("order", ["items users", "users items"])
+@pytest.mark.parametrize("names", [{}, {"DATABASE_PATH": "one.db", "AUTH_DATABASE_PATH": "one.db"}])
+def test_an_application_goes_on_applying_its_own_migrations_only(
+    order: str, names: dict[str, str], tmp_path: Path
+) -> None:
+    there = sorted(path for path in COUNTING if path.startswith("migrations/"))
+    place = place_for({"applications": ["app/main.py"], "test_directories": [], "migrations": there})
+    folder = on_disk(extended(place, COUNTING), tmp_path)
+    command = [sys.executable, "-B", "-c", BOTH, order]
+    done = subprocess.run(command, cwd=folder, env=names, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend_coordinator import Coordinator
-from backend_coordinator.nodes.models.offline.auth_planning import asks_for_authentication
+from backend_coordinator.nodes.models.offline.auth_planning import asks_for_authentication, place_for
 
 OBJECTIVE = "Add user authentication system with OAuth2 and JWT"
 A, B, C, D, E, F, G, H = (f"backend-T{number:03d}" for number in range(1, 9))
@@ -50,6 +50,21 @@ def test_the_code_goes_beside_the_application_there_is(tmp_path: Path) -> None:
     plan = Coordinator("offline", workspace(tmp_path, FASTAPI), init=True).plan(OBJECTIVE)
     assert "package src/shop/auth, tests tests/auth, application src/shop/main.py" in str(plan[C].requirements)
     assert "src/shop/auth/**" in plan[C].writes
+
+
+@pytest.mark.parametrize(
+    ("there", "folder"),
+    [
+        ([], "migrations"),
+        (["migrations/0001_auth.down.sql", "migrations/0001_auth.up.sql", "docs/schema.md"], "migrations"),
+        (["migrations/0001_items.up.sql"], "auth_migrations"),
+        (["db/changes.sql"], "auth_migrations"),
+        (["auth_migrations/0001_auth.up.sql", "migrations/env.py"], "auth_migrations"),
+    ],
+)
+def test_migrations_of_others_get_none_of_ours(there: list[str], folder: str) -> None:
+    place = place_for({"applications": [], "test_directories": [], "migrations": there})
+    assert place.migrations == folder
 
 
 @pytest.mark.parametrize(

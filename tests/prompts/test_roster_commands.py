@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend_coordinator.prompts.loader import load_roster
+from backend_coordinator.prompts.loader import load_roster, packaged_specialists
 from tests.support.runs import Said, cli_here
 
 Write = Callable[..., Path]
@@ -80,8 +80,9 @@ def test_an_unknown_name_is_a_usage_error_that_names_the_near_ones(team: Path) -
 
 
 def test_lint_finds_nothing_in_the_packaged_roster(tmp_path: Path) -> None:
-    said = roster(tmp_path, "lint")
-    assert (said.returncode, said.stdout) == (0, f"nothing found in {PACKAGED} files\n")
+    for folder in ((), (str(packaged_specialists()),)):
+        said = roster(tmp_path, "lint", *folder)
+        assert (said.returncode, said.stdout) == (0, f"nothing found in {PACKAGED} files\n")
 
 
 def test_lint_reads_the_configured_folders_and_one_more(team: Path, write: Write) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, described, undescribed
 from backend_coordinator.nodes.gates.calls import Code, Site, code_of
+from backend_coordinator.nodes.gates.checks.doubts import undecided
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
-from backend_coordinator.nodes.gates.openapi import Document, Operation
+from backend_coordinator.nodes.gates.openapi import Document, Operation, as_node
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -16,10 +17,10 @@ from backend_coordinator.nodes.workspace.trees import Tree
 _SIZES = frozenset({"limit", "page_size", "per_page", "size", "first", "top", "max_results", "pagesize", "perpage"})
 _PLACES = frozenset({"offset", "page", "cursor", "after", "before", "skip", "page_token", "start", "pagetoken"})
 # A second word of these makes a noun of the verb: delete-requests can be created and read.
-_VERB = re.compile(
-    r"(?:get|fetch|create|insert|update|delete|remove)"
-    r"(?:[A-Z].*|[-_](?!(?:requests?|history|logs?|channels?|events?|jobs?)$).+)?"
-    r"|(?:list|add|edit|save)[A-Z].*"
+_VERB = re.compile(r"(?:get|fetch|create|insert|update|delete|remove)(?:[A-Z].*)?|(?:list|add|edit|save)[A-Z].*")
+_PERHAPS_VERB = re.compile(
+    r"(?:get|fetch|create|insert|update|delete|remove)[-_]"
+    r"(?!(?:requests?|history|logs?|channels?|events?|jobs?)$).+"
 )
 _READS = re.compile(r"(?:get|list|read|fetch|find|show)(?:_|-|(?=[A-Z]))")
 _DELETES = re.compile(r"(?:delete|remove|destroy)(?:_|-|(?=[A-Z]))")
@@ -37,50 +38,76 @@ async def methods_fit_operations(
     """GET and HEAD take no body and change nothing, POST neither deletes nor merely reads, no path holds a verb.
 
     Caches, crawlers and retries rely on what methods promise. GET endpoints that only send a browser on, and
-    those that receive it back with `code` and `state`, may store what OAuth 2.0 needs. Source: API design, HTTP
-    methods used correctly; RFC 9110, section 9.2.
+    those that receive it back with `code` and `state`, may store what OAuth 2.0 needs. A name alone proves nothing,
+    and HTML pages, which people read and forms post to, are named for people. Source: API design, HTTP methods used
+    correctly; RFC 9110, section 9.2.
     """
     app, documents = await described(head, environment)
-    findings = every = await _misused(app, documents, head, environment)
-    if findings and base:
-        findings = list(introduced(findings, await _misused(*await described(base, environment), base, environment)))
+    findings, doubts = every, _ = await _misused(app, documents, head, environment)
+    if (findings or doubts) and base:
+        known = await _misused(*await described(base, environment), base, environment)
+        findings, doubts = (list(introduced(new, old)) for new, old in zip((findings, doubts), known, strict=True))
     if findings:
         return fails("A2", findings, "use the method that says what the operation does", *app.evidence)
     if app.problem:
         return unknown("A2", app.problem)
+    if doubts:
+        return undecided("A2", doubts, "look at what it does", *app.evidence)
     if operations := {operation.key for document in documents for operation in document.operations}:
         old = f", but for {len(every)} findings from before this change" if every else ""
         return passes("A2", f"the methods of {len(operations)} operations fit{old}", *app.evidence)
     return undescribed("A2", documents, head, changed) or not_applicable("A2", "there are no operations")
 
 
-async def _misused(app: Application, documents: list[Document], tree: Tree, environment: Environment) -> list[Finding]:
+async def _misused(
+    app: Application, documents: list[Document], tree: Tree, environment: Environment
+) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong, and what a name suggests about operations whose handlers were not read."""
     named = [(d.path, o) for d in documents for o in d.operations]
     found = [Finding(path=path, message=f"{o} {wrong}") for path, o in named if (wrong := _wrong(o))]
-    code = await code_of(tree, environment)
+    code, read = await code_of(tree, environment), set()
     for operation in app.document.operations if app.document else ():
         spots = app.spots(operation)[:1] if operation.method in {"GET", "HEAD"} else ()
         for site in filter(None, (code.at(spot.path, spot.line) for spot in spots)):
+            read.add(operation.key)
             if not _sends_a_browser_on(operation, site):
                 found += [Finding(path=p, line=n, message=f"{operation} {what}") for p, n, what in _writes(code, site)]
-    return found
+    unread = ((path, o) for path, o in named if o.key not in read)
+    return found, [Finding(path=path, message=f"{o} {what}") for path, o in unread if (what := _doubtful(o))]
 
 
 def _wrong(operation: Operation) -> str | None:
-    method, name = operation.method, operation.name
-    parts = [part for part in operation.path.split("/") if not part.startswith("{")]
-    bulk = any(re.search(r"(?i)bulk|batch", word) for word in (*parts, name))
-    if method in {"GET", "HEAD"} and operation.body:
+    if operation.method in {"GET", "HEAD"} and operation.body:
         return "takes a request body, which the method gives no meaning"
-    if (verb := next(filter(_VERB.fullmatch, parts), None)) and not bulk:
-        return f"has the verb {verb} in its path"
+    return _with_verb(operation, _VERB)
+
+
+def _with_verb(operation: Operation, verbs: re.Pattern[str]) -> str | None:
+    parts = [part for part in operation.path.split("/") if not part.startswith("{")]
+    verb = next(filter(verbs.fullmatch, parts), None)
+    return f"has the verb {verb} in its path" if verb and not _in_bulk(operation) and not _is_page(operation) else None
+
+
+def _doubtful(operation: Operation) -> str | None:
+    method, name = operation.method, operation.name
+    if _is_page(operation):
+        return None
     if method in {"GET", "HEAD"} and _CHANGES.match(name):
         return f"is named {name}, but the method promises to change nothing"
-    if method == "POST" and _DELETES.match(name) and not bulk:
+    if method == "POST" and _DELETES.match(name) and not _in_bulk(operation):
         return f"is named {name}: deleting has the method DELETE"
     if method == "POST" and _READS.match(name) and not operation.body and not {"201", "202"} & operation.statuses:
         return f"is named {name} and takes no body: reading has the method GET"
-    return None
+    return _with_verb(operation, _PERHAPS_VERB)
+
+
+def _in_bulk(operation: Operation) -> bool:
+    return re.search(r"(?i)bulk|batch", re.sub(r"\{[^}]*\}", "", operation.path) + operation.name) is not None
+
+
+def _is_page(operation: Operation) -> bool:
+    answers = as_node(operation.content.get("responses")).items()
+    return any("text/html" in as_node(as_node(a).get("content")) for s, a in answers if str(s).startswith("2"))
 
 
 def _sends_a_browser_on(operation: Operation, site: Site) -> bool:

@@ -24,7 +24,7 @@ from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.secrets import secrets_in
 from backend_coordinator.nodes.gates.source import parse
-from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun, is_within, old_failures
+from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun, hidden_failures, is_within, old_failures
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -98,8 +98,9 @@ async def tests_pass_and_cover_the_change(
 ) -> Verdict:
     """The project's tests pass, and at least 80 % of the lines the change introduced run under them.
 
-    Failures the base tree has too are named, not blamed, and so are those of a test file that could not be
-    imported there; a test that passed there must not vanish. Source: Code quality, code is tested (coverage).
+    Failures the base tree has too are named, not blamed. A failing test whose unchanged file could not be imported
+    there leaves the item unknown; a test that passed there must not vanish. Source: Code quality, code is tested
+    (coverage).
     """
     code = sorted(path for path in changed if is_code(head, path) or (base and is_code(base, path)))
     run = await run_tests(head.path, environment)
@@ -108,7 +109,8 @@ async def tests_pass_and_cover_the_change(
     before, comparing = TestRun("none"), base is not None and may_lose_tests(base, head, changed)
     if base and (run.failing or comparing):
         before = await run_tests(base.path, environment)
-    if new := sorted(run.failing.keys() - old_failures(run, before)):
+    hidden = hidden_failures(run, before, changed)
+    if new := sorted(run.failing.keys() - {*old_failures(run, before), *hidden}):
         return _blamed(run, new, before)
     lost = lost_tests(base, head, before, run) if base else Lost()
     if lost.removed:
@@ -117,6 +119,9 @@ async def tests_pass_and_cover_the_change(
     verdict = _judge(base, head, code, run, before)
     if verdict.verdict is Outcome.FAIL:
         return verdict
+    if hidden:
+        reason = f"fails, and could not be imported before the change to compare: {_first(hidden)}; make it pass"
+        return unknown("C5", reason, *verdict.evidence)
     if lost.moved:
         reason = f"look at whether these tests are still needed, moved or deleted with their code: {_first(lost.moved)}"
         return unknown("C5", reason, *verdict.evidence)
@@ -139,7 +144,8 @@ def _blamed(run: TestRun, new: Sequence[str], before: TestRun) -> Verdict:
 def _old(run: TestRun, before: TestRun) -> str:
     """What failed before the change, by name: what still does, and what no longer does."""
     mended = [test for test in before.failing if any(is_within(other, (test,)) for other in run.passing)]
-    note = f"; failed before too: {_first(list(run.failing))}" if run.failing else ""
+    old = old_failures(run, before)
+    note = f"; failed before too: {_first(old)}" if old else ""
     return note + (f"; mended: {_first(mended)}" if mended else "")
 
 

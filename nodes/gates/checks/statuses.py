@@ -4,10 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import NamedTuple
 
-from backend_coordinator.domain.verdict import Finding, Verdict
+from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, described, undescribed
 from backend_coordinator.nodes.gates.calls import Code, Site, code_of, executed
+from backend_coordinator.nodes.gates.checks.doubts import undecided
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.files import is_code
 from backend_coordinator.nodes.gates.openapi import Document, Operation
@@ -34,18 +36,19 @@ async def statuses_fit_operations(
     """Creating answers 201, an empty answer has no content, and every refusal of a handler or guard is declared.
 
     A client acts on the status before it reads the body. Followed are the handler, its dependencies and what
-    they call. Source: API design, response codes appropriate (2xx, 4xx, 5xx).
+    they call. FastAPI declares no refusal by itself, so only a written contract is contradicted by one.
+    Source: API design, response codes appropriate (2xx, 4xx, 5xx).
     """
     app, documents = await described(head, environment)
-    findings = every = await _unfit(app, documents, head, environment)
-    if findings and base:
-        findings = list(introduced(findings, await _unfit(*await described(base, environment), base, environment)))
-    if findings:
-        return fails("A3", findings, "answer and declare the status that says what happened", *app.evidence)
+    unfit = every = await _unfit(app, documents, head, environment)
+    if unfit.told and base:
+        unfit = unfit.beyond(await _unfit(*await described(base, environment), base, environment))
+    if unfit.told:
+        return unfit.verdict("answer and declare the status that says what happened", *app.evidence)
     if app.problem:
         return unknown("A3", app.problem)
     if operations := {operation.key for document in documents for operation in document.operations}:
-        old = f", but for {len(every)} findings from before this change" if every else ""
+        old = f", but for {len(every.told)} findings from before this change" if every.told else ""
         return passes("A3", f"the response codes of {len(operations)} operations fit{old}", *app.evidence)
     return undescribed("A3", documents, head, changed) or not_applicable("A3", "there are no operations")
 
@@ -54,7 +57,7 @@ async def statuses_fit_operations(
 async def seen_statuses_are_declared(
     base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
 ) -> Verdict:
-    """Every status that the tests got from an operation is declared for it.
+    """Every status that the tests got from an operation is declared for it, but for the 500 of a provoked crash.
 
     What the service really answers is the proof of its contract. Source: API design, response codes appropriate
     (2xx, 4xx, 5xx); API Contract Coordination.
@@ -66,29 +69,74 @@ async def seen_statuses_are_declared(
     evidence = (run.evidence, *app.evidence)
     if run.problem:
         return unknown("A3", run.problem, *evidence)
-    findings = list(_undeclared(documents, app.path, run))
-    if findings and base:
-        _, known = await described(base, environment)
+    unfit = await _seen(app, documents, run, head, environment)
+    if unfit.told and base:
         before = await run_tests(base.path, environment)
-        findings = list(introduced(findings, list(_undeclared(known, app.path, before))))
-    if findings:
-        return fails("A3", findings, "declare it in the contract and in the route", *evidence)
+        unfit = unfit.beyond(await _seen(*await described(base, environment), before, base, environment))
+    if unfit.told:
+        return unfit.verdict("declare it in the contract and in the route", *evidence)
     if not run.requests:
         return not_applicable("A3", "the tests sent no request that could be seen", *evidence)
     return passes("A3", f"all statuses of {len(run.requests)} kinds of requests are declared", *evidence)
 
 
-def _undeclared(documents: list[Document], path: str, run: TestRun) -> Iterator[Finding]:
+class _Unfit(NamedTuple):
+    """What is wrong, and what the generated document leaves out where no written contract speaks of the operation."""
+
+    wrong: tuple[Finding, ...]
+    silent: tuple[Finding, ...]
+
+    @property
+    def told(self) -> tuple[Finding, ...]:
+        return self.wrong + self.silent
+
+    def beyond(self, known: "_Unfit") -> "_Unfit":
+        return _Unfit(introduced(self.wrong, known.wrong), introduced(self.silent, known.silent))
+
+    def verdict(self, fix: str, *evidence: Evidence) -> Verdict:
+        if self.wrong:
+            return fails("A3", self.wrong, fix, *evidence)
+        return undecided("A3", self.silent, "no written contract speaks of it", *evidence)
+
+
+def _sorted_out(found: list[tuple[Operation, Finding]], documents: list[Document], app: Application) -> _Unfit:
+    """`found` are statuses without declaration: wrong is only what a written contract could have said."""
+    written = {o.key for document in documents if document is not app.document for o in document.operations}
+    wrong = [finding for operation, finding in found if operation.key in written]
+    silent = [finding for operation, finding in found if operation.key not in written]
+    return _Unfit(tuple(wrong), tuple(silent))
+
+
+async def _seen(
+    app: Application, documents: list[Document], run: TestRun, tree: Tree, environment: Environment
+) -> _Unfit:
     operations = [operation for document in documents for operation in document.operations]
+    code = await code_of(tree, environment)
+    found: list[tuple[Operation, Finding]] = []
     for request in sorted(run.requests):
         meant = operation_of(request, operations)
         same = [operation for operation in operations if meant and operation.key == meant.key]
-        if same and not any(operation.declares(request.status) for operation in same):
+        if not same or any(operation.declares(request.status) for operation in same):
+            continue
+        if request.status < 500 or _answers(app, same[0], code, request.status):
             message = f"{same[0]} answered {request.status} in a test and does not declare it"
-            yield Finding(path=path, message=message)
+            found.append((same[0], Finding(path=app.path, message=message)))
+    return _sorted_out(found, documents, app)
 
 
-async def _unfit(app: Application, documents: list[Document], tree: Tree, environment: Environment) -> list[Finding]:
+def _answers(app: Application, operation: Operation, code: Code, status: int) -> bool:
+    """Whether the handler or what it calls names `status`: a crash answers 5xx without being told to."""
+    sites = _sites(app, operation, code)
+    every = [*sites, *(call.target for site in sites for call in code.calls(site) if call.target)]
+    nodes = (node for site in every for node in executed(site.function))
+    return any(isinstance(node, ast.expr) and _status(node) == status for node in nodes)
+
+
+def _sites(app: Application, operation: Operation, code: Code) -> list[Site]:
+    return [site for spot in app.spots(operation) if (site := code.at(spot.path, spot.line))]
+
+
+async def _unfit(app: Application, documents: list[Document], tree: Tree, environment: Environment) -> _Unfit:
     findings = [
         Finding(path=document.path, message=f"{operation} {wrong}")
         for document in documents
@@ -97,17 +145,20 @@ async def _unfit(app: Application, documents: list[Document], tree: Tree, enviro
     ]
     every = [operation for document in documents for operation in document.operations]
     code = await code_of(tree, environment)
+    refusals: list[tuple[Operation, Finding]] = []
     for operation in app.document.operations if app.document else ():
         same = [other for other in every if other.key == operation.key]
-        findings += _of_handler(app, operation, same, code)
+        findings += _errors(operation, _sites(app, operation, code)[:1])
+        refusals += ((operation, finding) for finding in _of_handler(app, operation, same, code))
     # Contract and application declare together: that they agree is the affair of O1.
     guarded = {operation.key: (document, operation) for document in documents for operation in document.operations}
     for document, operation in guarded.values():
         same = [other for other in every if other.key == operation.key]
         if any(other.guarded for other in same) and not any(other.declares(401, 403) for other in same):
             message = f"{operation} asks for credentials and declares neither 401 nor 403"
-            findings.append(Finding(path=document.path, message=message))
-    return findings
+            refusals.append((operation, Finding(path=document.path, message=message)))
+    unfit = _sorted_out(refusals, documents, app)
+    return unfit._replace(wrong=(*findings, *unfit.wrong))
 
 
 def _wrong(operation: Operation, document: Document) -> Iterator[str]:
@@ -131,13 +182,8 @@ def _makes(operation: Operation, document: Document) -> bool:
 
 
 def _of_handler(app: Application, operation: Operation, same: list[Operation], code: Code) -> Iterator[Finding]:
-    sites = [site for spot in app.spots(operation) if (site := code.at(spot.path, spot.line))]
     told = set()
-    for handler in sites[:1]:
-        for line in _errors_as_success(handler):
-            message = f"{operation} returns an error with a status of success"
-            yield Finding(path=handler.path, line=line, message=message)
-    open_ = [site for site in sites if not _catches(site)]
+    open_ = [site for site in _sites(app, operation, code) if not _catches(site)]
     called = [call.target for site in open_ for call in code.calls(site) if call.target]
     for site in [*open_, *(target for target in called if not _catches(target))]:
         for status, line in _raised(code, site):
@@ -170,15 +216,31 @@ def _status(value: ast.expr) -> int | None:
     return None
 
 
+def _errors(operation: Operation, handlers: list[Site]) -> Iterator[Finding]:
+    for handler in handlers:
+        for line in _errors_as_success(handler):
+            message = f"{operation} returns an error with a status of success"
+            yield Finding(path=handler.path, line=line, message=message)
+
+
 def _errors_as_success(site: Site) -> Iterator[int]:
-    """Lines that return an `error` in a plain mapping, in a handler that sets no status."""
+    """Lines that return an error in a plain mapping, in a handler that sets no status."""
     if re.search(r"\.status_code = ", ast.unparse(site.function)):
         return
-    for node in executed(site.function):
+    nodes = list(executed(site.function))
+    caught = [node for handler in nodes if isinstance(handler, ast.ExceptHandler) for node in ast.walk(handler)]
+    for node in nodes:
         match node:
-            case ast.Return(value=ast.Dict(keys=keys, values=values)):
-                entries = {k.value: v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant)}
-                success, error = entries.get("success"), entries.get("error")
-                failed = isinstance(success, ast.Constant) and success.value is False
-                if failed or (error is not None and not (isinstance(error, ast.Constant) and not error.value)):
-                    yield node.lineno
+            case ast.Return(value=ast.Dict() as answer) if _is_error(answer, caught=node in caught):
+                yield node.lineno
+
+
+def _is_error(answer: ast.Dict, *, caught: bool) -> bool:
+    """Whether the error is the point of the answer: others may report that of a job or of a part."""
+    entries = {k.value: v for k, v in zip(answer.keys, answer.values, strict=True) if isinstance(k, ast.Constant)}
+    success, error = entries.get("success"), entries.get("error")
+    if isinstance(success, ast.Constant) and success.value is False:
+        return True
+    if isinstance(error, ast.Constant):
+        return bool(error.value)
+    return error is not None and (caught or len(answer.keys) == 1)

@@ -13,7 +13,7 @@ from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.sqlqueries import modules_of, queries_of
 from backend_coordinator.nodes.gates.syntax import Function, assigned, called, last
-from backend_coordinator.nodes.gates.testrun import Request, TestRun
+from backend_coordinator.nodes.gates.testrun import Request, TestRun, operation_of
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -79,19 +79,8 @@ async def _missed_before(base: Tree, environment: Environment) -> frozenset[tupl
 
 def _missed(app: Application, requests: Iterable[Request], counts: Callable[[int], bool]) -> list[Operation]:
     operations = app.document.operations if app.document else ()
-    reached = {_match(request, operations) for request in requests if counts(request.status)}
+    reached = {operation_of(request, operations) for request in requests if counts(request.status)}
     return [operation for operation in operations if operation not in reached]
-
-
-def _match(request: Request, operations: Iterable[Operation]) -> Operation | None:
-    """The operation a request meant; of several the one with the fewest parameters, as routers are written."""
-    fitting = [o for o in operations if o.method == request.method and _fits(o.path, request.path)]
-    return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
-
-
-def _fits(template: str, path: str) -> bool:
-    parts = re.split(r"\{[^}]*\}", template)
-    return re.fullmatch("[^/]+".join(map(re.escape, parts)), path) is not None
 
 
 @check("T3")
@@ -219,7 +208,7 @@ def _untested(
 ) -> tuple[list[Finding], list[Finding]]:
     """Operations that were never seen refusing, and declared statuses that no operation of the resource showed."""
     operations = app.document.operations if app.document else ()
-    seen = {(o, str(r.status)) for r in run.requests if (o := _match(r, operations)) and 400 <= r.status < 500}
+    seen = {(o, str(r.status)) for r in run.requests if (o := operation_of(r, operations)) and 400 <= r.status < 500}
     refusing = {operation for operation, _ in seen}
     shown = {(_resource(operation), status) for operation, status in seen}
     never = [o for o in declared if o not in refusing]

@@ -11,7 +11,7 @@ Draft = dict[str, object]
 
 _WORD = re.compile(r"[a-z0-9/]+(?:[.-][a-z0-9]+)*")
 _PLACE = re.compile(r"package (\S+), tests (\S+), application (\S+), migrations (\S+)")
-_MIGRATION = re.compile(r"migrations/(?:\d{4}_\w+\.(?:up|down)\.sql|.*\.md)")
+_MIGRATION = re.compile(r"((?:auth_)?migrations)/\d{4}_auth\.up\.sql")
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,14 @@ def place_for(facts: Mapping[str, Sequence[str]]) -> Place:
     entry = next(iter(facts["applications"]), "app/main.py")
     folder = entry.rpartition("/")[0]
     tests = next((path for path in facts["test_directories"] if path in ("tests", "test")), "tests")
-    others = [path for path in facts["migrations"] if path.startswith("migrations/") and not _MIGRATION.fullmatch(path)]
+    ours = [found[1] for path in facts["migrations"] if (found := _MIGRATION.fullmatch(path))]
     return Place(
         package=f"{folder}/auth" if folder else "auth",
         # Beside a package `auth` at the top, tests in a folder of that name would be imported in its place.
         tests=f"{tests}/auth" if folder else f"{tests}/auth_tests",
         entry=entry,
-        migrations="auth_migrations" if others else "migrations",
+        # A runner that is there would apply our scripts, and ours would apply those of others.
+        migrations=next(iter(ours), "auth_migrations" if facts["migrations"] else "migrations"),
     )
 
 

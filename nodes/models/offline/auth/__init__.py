@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from backend_coordinator.nodes.models.offline.auth.code import code
 from backend_coordinator.nodes.models.offline.auth.contract import contract
+from backend_coordinator.nodes.models.offline.auth.others import beside
 from backend_coordinator.nodes.models.offline.auth.papers import NOTES, paper
 from backend_coordinator.nodes.models.offline.auth.place import Files, Part, Place
 from backend_coordinator.nodes.models.offline.auth.schema import schema
@@ -25,7 +26,8 @@ def deliver(part: Part, place: Place, files: Files, measured: Mapping[str, float
         return schema(place, files)
     written = paper(part, place, files, measured or {})
     if part == "load":
-        return {**written, "tests/load/test_auth_load.py": place.filled(template("auth/load/test_auth_load"))}
+        test = {"tests/load/test_auth_load.py": place.filled(template("auth/load/test_auth_load"))}
+        return {**written, **beside(place, files, test)}
     return written if part == "review" else {**code(part, place, files), **written}
 
 

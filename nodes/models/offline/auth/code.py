@@ -4,6 +4,7 @@ from importlib.resources import files as resources
 
 from backend_coordinator.nodes.models.offline.auth.dependencies import http_client, is_bare, with_dependencies
 from backend_coordinator.nodes.models.offline.auth.entry import with_api
+from backend_coordinator.nodes.models.offline.auth.others import beside
 from backend_coordinator.nodes.models.offline.auth.place import Files, Part, Place
 from backend_coordinator.nodes.models.offline.templates import template
 
@@ -19,17 +20,23 @@ _WITHOUT_HTTP = ("kernel", "accounts")
 def code(part: Part, place: Place, files: Files) -> dict[str, str]:
     """The modules of a part with their tests, what it shares with others, and the edits of existing files.
 
-    Raises ValueError when the application or the declared dependencies cannot be extended.
+    Raises ValueError when the application or the declared dependencies cannot be extended, or when the repository
+    has files of its own in the way.
     """
     written: dict[str, str] = {}
+    extended: dict[str, str] = {}
     for layer in _LAYERS[part]:
         written |= _layer(layer, place, http_client(files))
     if "kernel" in _LAYERS[part]:
-        written |= _packages(place) | _project(place, files)
+        written |= _packages(place)
+        extended |= _project(place, files)
     if "http" in _LAYERS[part]:
         written[f"{place.tests}/routes/__init__.py"] = '"""Tests of the routes of /auth."""\n'
-        written |= _application(place, files)
-    return written
+        if is_own_application(place, files):
+            written |= _application(place)
+        else:
+            extended[place.entry] = with_api(files[place.entry], place.module)
+    return {**beside(place, files, written), **extended}
 
 
 def _layer(layer: str, place: Place, client: str) -> dict[str, str]:
@@ -64,8 +71,11 @@ def _project(place: Place, files: Files) -> dict[str, str]:
     project = place.filled(template("auth/new/pyproject")).replace("TOP", top)
     if not is_bare(files) and files.get("pyproject.toml") != project:
         return with_dependencies(files)
-    written = {"pyproject.toml": project, f"{top}/__init__.py": '"""The service."""\n'}
-    return {**written, ".gitignore": files.get(".gitignore", template("auth/new/gitignore"))}
+    written = {"pyproject.toml": project, ".gitignore": files.get(".gitignore", template("auth/new/gitignore"))}
+    if top != place.package:
+        path = f"{top}/__init__.py"
+        written[path] = files.get(path, '"""The service."""\n')
+    return written
 
 
 def is_own_application(place: Place, files: Files) -> bool:
@@ -74,9 +84,7 @@ def is_own_application(place: Place, files: Files) -> bool:
     return files.get(place.entry, main) == main
 
 
-def _application(place: Place, files: Files) -> dict[str, str]:
-    if not is_own_application(place, files):
-        return {place.entry: with_api(files[place.entry], place.module)}
+def _application(place: Place) -> dict[str, str]:
     tests = place.filled(template("auth/new/test_auth_main"))
     main = place.filled(template("auth/new/main"))
     return {place.entry: main, f"{place.tests}/routes/test_auth_main.py": tests}

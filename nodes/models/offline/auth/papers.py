@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from backend_coordinator.nodes.models.offline.auth.code import is_own_application
+from backend_coordinator.nodes.models.offline.auth.others import refuse_others
 from backend_coordinator.nodes.models.offline.auth.place import Files, Part, Place
 from backend_coordinator.nodes.models.offline.templates import template
 
@@ -27,8 +28,9 @@ _PAPERS: dict[Part, tuple[str, str]] = {
 
 NOTES: dict[Part, tuple[str, tuple[str, ...]]] = {
     "contract": (
-        "Designed the contract of /auth: signing in, renewing, signing out, the provider's way, and own sessions.",
+        "Designed the contract of /auth, which nobody on the frontend's side has validated yet.",
         (
+            "Nobody on the frontend's side has validated it yet: its description says what to check",
             "Every error is an AuthErrorResponse; a missing setting is 503",
             "Paths carry no version: info.version is semantic, and a breaking change gets paths of its own",
         ),
@@ -80,13 +82,18 @@ NOTES: dict[Part, tuple[str, tuple[str, ...]]] = {
 
 
 def paper(part: Part, place: Place, files: Files, measured: Mapping[str, float]) -> dict[str, str]:
-    """The documents that a part writes; `measured` has milliseconds by name."""
+    """The documents that a part writes; `measured` has milliseconds by name.
+
+    Raises ValueError when the repository has a document of its own in the way.
+    """
     if part == "endpoints":
         return {"README.md": _readme(place, files)}
     if part == "review":
         return {"docs/security.md": _joined(files.get("docs/security.md", ""), template("auth/docs/security"))}
     path, name = _PAPERS[part]
-    return {path: place.filled(template(f"auth/docs/{name}").replace("FIGURES", _figures(measured)))}
+    written = {path: place.filled(template(f"auth/docs/{name}").replace("FIGURES", _figures(measured)))}
+    refuse_others(files, written)
+    return written if part == "load" else {path: files.get(path, written[path])}
 
 
 def _readme(place: Place, files: Files) -> str:

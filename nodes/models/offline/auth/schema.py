@@ -3,16 +3,16 @@
 import re
 
 from backend_coordinator.nodes.models.offline.auth.place import Files, Place
-from backend_coordinator.nodes.models.offline.repository import MIGRATION
 from backend_coordinator.nodes.models.offline.templates import template
 
 _TABLE = re.compile(r'(?im)^\s*CREATE TABLE (?:IF NOT EXISTS )?["`\[]?(\w+)')
 
 
 def schema(place: Place, files: Files) -> dict[str, str]:
-    """The scripts, numbered after those that are there, and docs/schema.md with a section about the tables.
+    """The scripts, and docs/schema.md with a section about the tables.
 
-    Raises ValueError when a migration of the repository already makes a table of such a name.
+    Raises ValueError when a migration of the repository already makes a table of such a name, or when the folder has
+    migrations that are not for the runner of ours.
     """
     up = template("auth/schema/up")
     own = next((path for path in files if files[path] == up and path.endswith("_auth.up.sql")), "")
@@ -20,11 +20,14 @@ def schema(place: Place, files: Files) -> dict[str, str]:
     if taken := sorted(theirs & set(_tables(up))):
         msg = f"The repository already has a table {taken[0]}: rename it, or keep the accounts in another repository."
         raise ValueError(msg)
-    found = [MIGRATION.fullmatch(path.removeprefix(f"{place.migrations}/")) for path in files]
-    number = max((int(match[1]) for match in found if match), default=0) + 1
-    stem = own.removesuffix(".up.sql") or f"{place.migrations}/{number:04}_auth"
+    folder = f"{place.migrations}/"
+    if strange := next((path for path in sorted(files) if path.startswith(folder) and not own), None):
+        msg = f"{strange} belongs to another tool than the one that applies {folder}: move it to a folder of its own."
+        raise ValueError(msg)
+    stem = own.removesuffix(".up.sql") or f"{folder}0001_auth"
     path = "docs/schema.md"
-    text, section = files.get(path, "# Schema\n"), template("auth/docs/schema")
+    text = files.get(path, "# Schema\n")
+    section = place.filled(template("auth/docs/schema")).replace("SCRIPT", stem)
     document = text if "\n## Authentication\n" in text else f"{text.rstrip()}\n\n{section}"
     return {f"{stem}.up.sql": up, f"{stem}.down.sql": template("auth/schema/down"), path: document}
 
