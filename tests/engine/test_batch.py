@@ -200,6 +200,7 @@ def test_an_iteration_that_is_left_stops_its_runs_and_the_next_takes_them_up(sho
     assert len(Runs(shop).ids()) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("served")
 def test_the_command_line_answers_with_the_results_and_their_exit_code(shop: Path) -> None:
     entries = [{"id": f"good-{n}", "objective": f"files of good-{n}", "workspace": "new"} for n in range(6)]

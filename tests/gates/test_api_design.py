@@ -23,6 +23,7 @@ CHECKS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [LAYERED, FACTORY, SINGLE, PAGES], ids=["layered", "factory", "single", "pages"])
 async def test_clean_applications_of_any_style_raise_no_alarm(
     files: dict[str, str], tree: MakeTree, environment: Environment
@@ -71,6 +72,7 @@ async def test_a_name_alone_proves_nothing(text: str, words: str, tree: MakeTree
     assert found.verdict is Outcome.PASS, found.reason
 
 
+@pytest.mark.slow
 async def test_what_was_wrong_before_is_not_blamed(tree: MakeTree, environment: Environment) -> None:
     for check in (methods_fit_operations, statuses_fit_operations, seen_statuses_are_declared):
         files = read(FIXTURES / check.name / "failing")

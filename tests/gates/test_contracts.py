@@ -109,6 +109,7 @@ async def test_a_factory_with_included_routers_is_understood(tree: MakeTree, env
     assert found.verdict is Outcome.PASS, found.reason
 
 
+@pytest.mark.slow
 async def test_routes_nobody_tested_before_are_not_blamed(tree: MakeTree, environment: Environment) -> None:
     untested = REACHED["main.py"] + "\n\n@app.get('/old')\ndef old() -> str:\n    return 'x'\n"
     base = tree({**REACHED, "main.py": untested})

@@ -68,6 +68,7 @@ def test_two_objectives_in_a_row_are_accepted_and_their_own_tests_notice_mutants
         taken_over(tmp_path / "shop", report)
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_objective_give_one_tree(tmp_path: Path) -> None:
     objective = "CRUD API for boats with name, length: float and harbour"
     trees = {carried_out(tmp_path / name, objective).tree for name in ("one", "two")}
