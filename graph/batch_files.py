@@ -125,7 +125,10 @@ def held(path: Path) -> Iterator[tuple[FileIO, dict[str, Result]]]:
             file.truncate(sum(len(line) + 1 for line in whole))
         elif last:
             file.write(b"\n")
-        yield file, lines
+        try:
+            yield file, lines
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that another thread just forked holds the file too
 
 
 def _is_torn(line: bytes) -> bool:

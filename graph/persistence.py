@@ -70,7 +70,10 @@ def driving(folder: Path) -> Iterator[None]:
             raise RunLocked(msg) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that another thread just forked holds the descriptor too
     finally:
         os.close(descriptor)
 

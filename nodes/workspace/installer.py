@@ -91,7 +91,10 @@ async def _locked(file: Path) -> AsyncIterator[None]:
                 break
             except BlockingIOError:
                 await asyncio.sleep(0.1)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)  # a child that another thread just forked holds the file too
 
 
 def _prepare(place: Path, manifest: Manifest) -> None:

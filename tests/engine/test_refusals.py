@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,24 @@ def test_a_run_driven_elsewhere_is_not_driven_twice(shop: Path, waiting: str) ->
     with driving(Runs(shop).place(waiting)):
         line = refused(shop, "resume", waiting, "--model", "offline", by=cli)
     assert f"run {waiting} is driven by process {os.getpid()}: wait for it" in line
+
+
+def test_a_child_that_inherited_the_lock_does_not_keep_it(shop: Path, waiting: str) -> None:
+    place = Runs(shop).place(waiting)
+    with driving(place):
+        held = [int(fd) for fd in os.listdir("/proc/self/fd") if _leads_to(fd, place / "lock")]
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=held)
+    try:
+        with driving(place):
+            pass
+    finally:
+        child.communicate()
+
+
+def _leads_to(descriptor: str, place: Path) -> bool:
+    with suppress(FileNotFoundError):  # that of the listing itself
+        return Path(f"/proc/self/fd/{descriptor}").readlink() == place
+    return False
 
 
 def test_an_unknown_run_is_answered_with_those_there_are(shop: Path, waiting: str) -> None:
