@@ -85,7 +85,9 @@ class Stopped(CoordinatorError):
 
 
 class ModelCallFailed(CoordinatorError):
-    """The model gave no complete message within the retries and the deadline."""
+    """The model gave no complete message within the retries and the deadline; `kind` names the fault."""
+
+    kind = ""
 
 
 class ProcessRefused(CoordinatorError):

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.failure import LevelBudget
-from backend_coordinator.domain.usage import Limits
+from backend_coordinator.domain.usage import Limits, Price
 from backend_coordinator.errors import ConfigurationError
 
 STATE_FOLDER = ".backend-coordinator"
@@ -34,17 +34,46 @@ class Approval(Value):
     """What happens when work needs a distribution that no manifest of the workspace named before."""
 
 
+class ModelSettings(Value):
+    """How models are asked; `seconds` bounds one call with its waiting and retries, `attempts` its requests.
+
+    `idle_seconds` bounds the silence of a stream. `window` is the context window in tokens, taken from the model
+    where it is not set. `answers` is how typed answers are asked for; `auto` finds out what the server can.
+    """
+
+    seconds: float = Field(default=300.0, gt=0)
+    idle_seconds: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=6, ge=1)
+    window: int | None = Field(default=None, ge=4_000)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    answers: Literal["auto", "json_schema", "tools", "json"] = "auto"
+    api: Literal["chat", "responses"] = "chat"
+    streaming: bool = True
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """Prices by model name, before those that are known anyhow."""
+
+
+class AllLimits(Value):
+    """Limits of one task over all its attempts, of the whole run, and of all a specialist's tasks together."""
+
+    task: Limits = Limits(model_calls=200, tool_calls=600, seconds=3600.0)
+    run: Limits = Limits()
+    specialists: dict[str, Limits] = Field(default_factory=dict)
+
+
 class Settings(Value):
-    """One run's settings; `slots` is how many specialists work at once, `model_seconds` bounds one model call."""
+    """One run's settings; `slots` is how many specialists work at once."""
 
     slots: int = Field(default=4, ge=1, le=256)
     sandbox: Literal["auto", "required", "none"] = "auto"
     required: tuple[Annotated[str, AfterValidator(_is_item)], ...] = ("C2", "C5", "S3", "S7", "D3", "O1")
     approval: Approval = Approval()
     budget: LevelBudget = LevelBudget()
-    limits: Limits = Limits()
-    model_seconds: float = Field(default=300.0, gt=0)
-    model_attempts: int = Field(default=4, ge=1)
+    limits: AllLimits = AllLimits()
+    model: ModelSettings = ModelSettings()
+    models: dict[str, str] = Field(default_factory=dict)
+    """Model strings by specialist; `coordinator` names that of analysis, decomposition and reviews."""
     packet_tokens: int = Field(default=24_000, ge=500)
     roster: tuple[str, ...] = ()
     """Folders with specialists that extend or replace the packaged ones, relative to the workspace."""

@@ -33,6 +33,7 @@ from backend_coordinator.nodes.decompose import decompose
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import model_name, resolve_model
 from backend_coordinator.nodes.plan_compiler import Compiled, PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
@@ -62,6 +63,7 @@ class Runs:
     base: str | None = None
     home: Path | None = None
     """Another place for the runs than the workspace's own folder."""
+    clock: Clock = CLOCK
 
     @property
     def folder(self) -> Path:
@@ -168,6 +170,7 @@ class Runs:
             redact=redactor_for(user.root),
             merging=asyncio.Lock(),
             verdicts=VerdictCache(folder / "verdicts"),
+            clock=self.clock,
         )
 
 

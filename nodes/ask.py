@@ -12,7 +12,7 @@ from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import ModelCallFailed
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.models.call import call_model
+from backend_coordinator.nodes.models.call import Request, call_model
 from backend_coordinator.nodes.models.replies import settled
 
 T = TypeVar("T", bound=BaseModel)
@@ -66,13 +66,8 @@ async def _call(
         "description": "Gives the answer. Call it exactly once.",
         "parameters": answer.model_json_schema(),
     }
-    reply, used = await call_model(
-        context.model_of(inquiry.to),
-        messages,
-        tools=[{"type": "function", "function": function}],
-        seconds=context.settings.model_seconds,
-        attempts=context.settings.model_attempts,
-    )
+    request = Request(messages, tools=[{"type": "function", "function": function}])
+    reply, used = await call_model(context.model_of(inquiry.to), request, context.settings.model, clock=context.clock)
     context.ledger.record(ModelCalled(purpose=inquiry.purpose, usage=used))
     return reply, used
 

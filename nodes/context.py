@@ -12,6 +12,7 @@ from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.gates.project import MEASURING
 from backend_coordinator.nodes.journal import Transcript
 from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.redaction import Redactor
 from backend_coordinator.nodes.workspace.environment import Environment, Place, build
@@ -41,12 +42,15 @@ class RunContext:
     """Held by whoever merges: one delivery at a time."""
     verdicts: VerdictCache
     """Verdicts on trees already looked at."""
+    clock: Clock = CLOCK
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
-        """The specialist's own model if it names one, else the run's; None asks for the coordinator's."""
+        """The model that settings name for the specialist, else its file, else the run's; None is the coordinator."""
+        settings = self.settings
         if specialist is None:
-            return resolve_model(self.model)
-        return resolve_model(specialist.model or self.model, temperature=specialist.temperature)
+            return resolve_model(settings.models.get("coordinator", self.model), settings.model)
+        named = settings.models.get(specialist.name) or specialist.model or self.model
+        return resolve_model(named, settings.model, temperature=specialist.temperature)
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""

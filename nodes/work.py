@@ -15,7 +15,8 @@ from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import CoordinatorError, ModelCallFailed
 from backend_coordinator.nodes.journal import Transcript, open_calls
-from backend_coordinator.nodes.models.call import call_model
+from backend_coordinator.nodes.models.call import Request, call_model
+from backend_coordinator.nodes.models.faults import failure_class, usage_in
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.nodes.redaction import MASK
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
@@ -86,7 +87,8 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
         except NeedsConsent as waiting:
             return Worked(talk.usage, question=waiting.question)
         except ModelCallFailed as error:
-            return Worked(talk.usage, failure=Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=str(error)))
+            used = talk.usage + usage_in(error)
+            return Worked(used, failure=Failure(kind=failure_class(error), summary=str(error)))
 
 
 def _opening(assignment: Assignment) -> str:
@@ -95,7 +97,7 @@ def _opening(assignment: Assignment) -> str:
 
 
 def _limit(talk: Conversation, bench: Bench) -> Failure | None:
-    reason = bench.context.settings.limits.exceeded_by(bench.spent + talk.usage, bench.seconds())
+    reason = bench.context.settings.limits.task.exceeded_by(bench.spent + talk.usage, bench.seconds())
     if bench.aborted():
         reason = "the run was aborted"
     if reason is None and talk.turns >= bench.task.effort.turns and open_calls(talk.said) is None:
@@ -104,19 +106,18 @@ def _limit(talk: Conversation, bench: Bench) -> Failure | None:
 
 
 async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIMessage:
-    settings = bench.context.settings
-    reply, used = await call_model(
-        bench.context.model_of(bench.specialist),
-        [*talk.opening, *talk.said],
-        tools=[tool.schema for tool in tools.values()],
-        seconds=settings.model_seconds,
-        attempts=settings.model_attempts,
-    )
+    context = bench.context
+    request = Request([*talk.opening, *talk.said], tools=[tool.schema for tool in tools.values()])
+    left = context.settings.limits.task.seconds
+    terms = context.settings.model
+    if left is not None:
+        terms = terms.model_copy(update={"seconds": max(1.0, min(terms.seconds, left - bench.seconds()))})
+    reply, used = await call_model(context.model_of(bench.specialist), request, terms, clock=context.clock)
     known = {str(call["id"]) for m in talk.said if isinstance(m, AIMessage) for call in m.tool_calls}
     reply = settled(reply, known, talk.turns)
-    used += Usage(tool_calls=len(reply.tool_calls))
+    used += Usage(tool_calls=len(reply.tool_calls), turns=1)
     talk.add(reply, used)
-    bench.context.ledger.record(ModelCalled(purpose=bench.task.id, usage=used))
+    context.ledger.record(ModelCalled(purpose=bench.task.id, usage=used))
     return reply
 
 

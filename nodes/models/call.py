@@ -1,109 +1,173 @@
-"""One model call: the only place that retries, and where a message is found complete or not."""
+"""One model call: the only place that sends, waits and retries."""
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, AnyMessage
-from tenacity import (
-    AsyncRetrying,
-    RetryError,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from backend_coordinator.domain.usage import Usage
-from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
+from backend_coordinator.domain.usage import Price, Usage
+from backend_coordinator.nodes.models.clock import CLOCK, Clock
+from backend_coordinator.nodes.models.completion import assembled, demand_whole
+from backend_coordinator.nodes.models.endpoint import Endpoint, Pass, endpoint_of
+from backend_coordinator.nodes.models.faults import Fault, Kind, fault_of
+from backend_coordinator.nodes.models.prices import money_of
+from backend_coordinator.nodes.models.rules import RuleModel
+from backend_coordinator.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-_FAIL_FAST = frozenset({401, 403, 404})
-_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-_PASSING = frozenset({"APIConnectionError", "APITimeoutError", "APIError"})
-_COMPLETE = frozenset({None, "", "stop", "tool_calls", "function_call", "end_turn", "tool_use"})
+CHARACTERS_PER_TOKEN = 4
+_BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
+_TRIES_OF_STRANGERS = 2
+"""Requests to a server that never answered: more would only delay the message that it cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent: messages, and the tools or the form of the answer as the provider takes them."""
+
+    messages: Sequence[AnyMessage]
+    tools: Sequence[Mapping[str, object]] = ()
+    options: Mapping[str, object] | None = None
+    """More keyword arguments of the model's call, such as `extra_body`."""
+
+    @property
+    def tokens(self) -> int:
+        """An estimate of its size, for limits per minute."""
+        return sum(len(str(message.content)) for message in self.messages) // CHARACTERS_PER_TOKEN
 
 
 async def call_model(
-    model: "BaseChatModel",
-    messages: Sequence[AnyMessage],
-    *,
-    tools: Sequence[Mapping[str, object]],
-    seconds: float,
-    attempts: int,
+    model: "BaseChatModel", request: Request, terms: ModelSettings, *, clock: Clock = CLOCK
 ) -> tuple[AIMessage, Usage]:
-    """One complete assistant message and what it used; `seconds` bounds all attempts together.
+    """One complete assistant message, and what it took to get it.
 
-    Raises ModelUnavailable for a wrong key, an unknown model or an empty account, ModelCallFailed when no
-    complete message came: cut off, filtered, or out of retries.
+    Raises ModelUnavailable where only a person can help (key, account, model name, address), else ModelCallFailed
+    with the kind of the fault: refused, filtered, cut off, empty, too long, out of time, or out of attempts.
     """
-    bound = model.bind_tools([dict(tool) for tool in tools])
-    started = time.monotonic()
+    server, name = place_of(model)
+    endpoint, where = endpoint_of(server, name), f"model {name} at {server}"
+    bound: Any = model.bind_tools([dict(tool) for tool in request.tools]) if request.tools else model
+    ready = bound.bind(**request.options) if request.options else bound
+    sender = _Sender(model, ready, endpoint, terms, clock, where)
+    started, spent = clock.now(), Usage()
+    fault: Fault | None = None
+    attempts = AsyncRetrying(
+        stop=stop_after_attempt(terms.attempts),
+        wait=_pause,
+        retry=retry_if_exception(lambda error: isinstance(error, Fault) and error.again),
+        sleep=clock.sleep,
+        reraise=True,
+    )
+    tried = 0
     try:
-        async with asyncio.timeout(seconds):
-            async for attempt in AsyncRetrying(
-                stop=stop_after_attempt(attempts),
-                wait=wait_random_exponential(multiplier=0.5, max=20),
-                retry=retry_if_exception(_is_passing),
-            ):
+        async with clock.limit(terms.seconds):
+            async for attempt in attempts:
                 with attempt:
-                    reply = await bound.ainvoke(list(messages))
-                    _demand_an_end(model, reply)
+                    tried = attempt.retry_state.attempt_number
+                    try:
+                        reply, used = await sender.send(request, started + terms.seconds)
+                    except Fault as error:
+                        fault, spent = error, spent + error.usage
+                        raise sender.told(error, tried) from error.__cause__
     except TimeoutError as error:
-        msg = f"the model gave no answer within {seconds:g} s"
-        raise ModelCallFailed(msg) from error
-    except RetryError as error:
-        cause = error.last_attempt.exception()
-        msg = f"the model failed {attempts} times: {_one_line(cause)}"
-        raise ModelCallFailed(msg) from cause
-    except Exception as error:
-        status = getattr(error, "status_code", None)
-        if status in _FAIL_FAST or getattr(error, "code", None) == "insufficient_quota":
-            msg = f"the model cannot be used: {_one_line(error)}"
-            raise ModelUnavailable(msg) from error
-        msg = f"the model call failed: {_one_line(error)}"
-        raise ModelCallFailed(msg) from error
-    return _complete(reply), _usage(reply, time.monotonic() - started)
+        said = f"no answer within {terms.seconds:g} s" + (f", {fault} before" if fault else "")
+        raise Fault(Kind.LATE, said, usage=spent).error() from error
+    except Fault as last:
+        last.usage = spent
+        raise last.error(tried) from last.__cause__
+    return reply, spent + used + Usage(retries=tried - 1, seconds=clock.now() - started)
 
 
-def _demand_an_end(model: "BaseChatModel", reply: AIMessage) -> None:
-    """A stream that just stops leaves half a tool call that looks whole. Raises ConnectionError."""
-    if getattr(model, "streaming", False) and not reply.response_metadata.get("finish_reason"):
-        msg = "the stream ended before the message did"
-        raise ConnectionError(msg)
+def _pause(state: RetryCallState) -> float:
+    """Backs off, unless the endpoint keeps everybody waiting anyhow."""
+    error = state.outcome.exception() if state.outcome else None
+    return 0.0 if isinstance(error, Fault) and error.kind is Kind.RATE_LIMITED else _BACKOFF(state)
 
 
-def _is_passing(error: BaseException) -> bool:
-    if getattr(error, "code", None) == "insufficient_quota":
-        return False
-    status = getattr(error, "status_code", None)
-    if status is not None:
-        return status in _RETRIED
-    return isinstance(error, ConnectionError) or type(error).__name__ in _PASSING
+@dataclass(frozen=True)
+class _Sender:
+    model: "BaseChatModel"
+    bound: Any
+    endpoint: Endpoint
+    terms: ModelSettings
+    clock: Clock
+    where: str
+
+    async def send(self, request: Request, deadline: float) -> tuple[AIMessage, Usage]:
+        """One request, once it may be sent, to its whole message. Raises Fault."""
+        passed = await self.endpoint.admit(self.clock, deadline, request.tokens)
+        try:
+            reply = await self._received(request.messages)
+        except Exception as error:
+            fault = fault_of(error, self.clock.wall(), self.where)
+            self.endpoint.failed(passed, fault, self.clock)
+            raise fault from error
+        except BaseException:  # cancelled, or out of time
+            self.endpoint.left()
+            raise
+        return self._settled(reply, passed)
+
+    def _settled(self, reply: AIMessage, passed: Pass) -> tuple[AIMessage, Usage]:
+        used = usage_of(self.model, reply, self.terms.prices)
+        self.endpoint.succeeded(passed, used.input_tokens + used.output_tokens)
+        try:
+            return demand_whole(reply, ends=_is_openai(self.model)), used
+        except Fault as fault:
+            fault.usage = used.model_copy(update={"model_calls": int(not fault.again)})
+            raise
+
+    async def _received(self, asked: Sequence[AnyMessage]) -> AIMessage:
+        messages = list(asked)
+        if not getattr(self.model, "streaming", False):
+            reply = await self.bound.ainvoke(messages)
+            return reply if isinstance(reply, AIMessage) else AIMessage(str(reply))
+        chunks: list[AIMessageChunk] = []
+        async with (
+            self.clock.limit(self.terms.idle_seconds) as silence,
+            aclosing(self.bound.astream(messages)) as stream,
+        ):
+            async for chunk in stream:
+                silence.again()
+                chunks.append(chunk)
+        return assembled(chunks)
+
+    def told(self, fault: Fault, tried: int) -> Fault:
+        """The fault, or what it means of a server that nobody ever reached."""
+        if fault.kind is not Kind.CONNECTION or self.endpoint.answered or tried < _TRIES_OF_STRANGERS:
+            return fault
+        said = f"{self.where} cannot be reached: start the server, or correct OPENAI_BASE_URL"
+        return Fault(Kind.UNREACHABLE, said)
 
 
-def _one_line(error: BaseException | None) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+def _is_openai(model: "BaseChatModel") -> bool:
+    """Whether the model speaks OpenAI's protocol, in which every message says why it ended."""
+    return any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__)
 
 
-def _complete(reply: AIMessage) -> AIMessage:
-    reason = reply.response_metadata.get("finish_reason")
-    if reason not in _COMPLETE:
-        msg = f"the model's message is not complete (finish_reason {reason}); none of its tool calls was run"
-        raise ModelCallFailed(msg)
-    return reply
+def place_of(model: "BaseChatModel") -> tuple[str, str]:
+    """Server and model as people know them; a model without a server is a place of its own."""
+    root = getattr(model, "root_async_client", None) or getattr(model, "async_client", None)
+    address = getattr(root, "base_url", None) or getattr(model, "base_url", None)
+    name = getattr(model, "model_name", None) or getattr(model, "model", None) or type(model).__name__
+    return str(address or f"{type(model).__name__}-{id(model)}").rstrip("/"), str(name)
 
 
-def _usage(reply: AIMessage, seconds: float) -> Usage:
+def usage_of(model: "BaseChatModel", reply: AIMessage, prices: Mapping[str, Price]) -> Usage:
+    """What one answer used, as its provider counted; money where the price is known. Models of rules cost nothing."""
     counted = reply.usage_metadata
-    if counted is None:
-        return Usage(model_calls=1, seconds=seconds)
-    return Usage(
+    if isinstance(model, RuleModel) or counted is None:
+        return Usage(model_calls=1, unpriced_calls=int(not isinstance(model, RuleModel)))
+    used = Usage(
         model_calls=1,
         input_tokens=counted["input_tokens"],
         output_tokens=counted["output_tokens"],
         cached_tokens=counted.get("input_token_details", {}).get("cache_read", 0) or 0,
-        seconds=seconds,
     )
+    server, name = place_of(model)
+    money = money_of(server, name, used, prices)
+    return used.model_copy(update={"money": money or 0.0, "unpriced_calls": int(money is None)})

@@ -1,12 +1,18 @@
 """From what a user names to a chat model."""
 
 import os
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from backend_coordinator.errors import ModelUnavailable
+from backend_coordinator.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+_ONE_TEMPERATURE = re.compile(r"o\d|gpt-5")
+"""Models that refuse every temperature but their own."""
 
 FORMS = "openai:<name>, offline, or a LangChain chat model"
 
@@ -24,7 +30,9 @@ def default_model() -> str:
     raise ModelUnavailable(msg)
 
 
-def resolve_model(model: "str | BaseChatModel", *, temperature: float | None = None) -> "BaseChatModel":
+def resolve_model(
+    model: "str | BaseChatModel", terms: ModelSettings | None = None, *, temperature: float | None = None
+) -> "BaseChatModel":
     """The chat model behind `model`; an instance is used as it is.
 
     Raises ModelUnavailable naming the accepted forms, or the key that is missing.
@@ -36,26 +44,36 @@ def resolve_model(model: "str | BaseChatModel", *, temperature: float | None = N
         from backend_coordinator.nodes.models.offline.chat import OfflineModel
 
         return OfflineModel()
-    if provider == "openai" and name:
-        return _openai(name, temperature)
-    msg = f"unknown model {model!r}: use {FORMS}"
-    raise ModelUnavailable(msg)
-
-
-def _openai(name: str, temperature: float | None) -> "BaseChatModel":
-    if not (os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")):
+    if provider != "openai" or not name:
+        msg = f"unknown model {model!r}: use {FORMS}"
+        raise ModelUnavailable(msg)
+    key, base = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
+    if not (key or base):
         msg = f"openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server; without: offline"
         raise ModelUnavailable(msg)
+    terms = terms or ModelSettings()
+    warm = None if _ONE_TEMPERATURE.match(name) else temperature
+    return _openai(name, warm, key or "none", base, responses=terms.api == "responses", streaming=terms.streaming)
+
+
+@lru_cache(maxsize=64)
+def _openai(
+    name: str, temperature: float | None, key: str, base: str | None, *, responses: bool, streaming: bool
+) -> "BaseChatModel":
+    """One client for all calls of its kind: making one costs more than a call."""
     from langchain_openai import ChatOpenAI  # loaded when first used: it costs over a second
     from pydantic import SecretStr
 
     return ChatOpenAI(
         model=name,
         temperature=temperature,
-        streaming=True,
-        stream_usage=True,
+        streaming=streaming,
+        stream_usage=streaming,
+        use_responses_api=responses,
         max_retries=0,
-        api_key=SecretStr(os.environ.get("OPENAI_API_KEY") or "none"),
+        stream_chunk_timeout=None,
+        api_key=SecretStr(key),
+        base_url=base,
     )
 
 

@@ -10,6 +10,7 @@ from backend_coordinator import Plan, Settings
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.errors import InvalidPlan
+from backend_coordinator.settings import AllLimits
 from backend_coordinator.testing import calls
 from tests.support.department import Told, department, plan, refuse, task, write_own_file
 from tests.support.runs import coordinator, finished, git, merges, of, result_of, statuses
@@ -197,7 +198,7 @@ def test_an_exhausted_budget_is_a_failure_with_a_dossier(shop: Path) -> None:
         return told.calls("glob", pattern=f"**/{told.turn}")
 
     settings = Settings(sandbox="none")
-    limits = settings.limits.model_copy(update={"model_calls": 3})
+    limits = AllLimits(task=settings.limits.task.model_copy(update={"model_calls": 3}))
     script = department(plan(task(1)), work, review=lambda told: {"action": "give_up", "text": "too much"})
     report, _ = finished(coordinator(shop, script, limits=limits).start("one file"))
     (attempt,) = result_of(report, 1).failures

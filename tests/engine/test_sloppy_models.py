@@ -16,7 +16,7 @@ from backend_coordinator.nodes.gates.evidence import fails, passes
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
-from backend_coordinator.settings import cache_folder
+from backend_coordinator.settings import AllLimits, ModelSettings, cache_folder
 from tests.support.department import Told, department, plan, task, write_own_file
 from tests.support.runs import coordinator, finished, git, of, result_of, statuses
 
@@ -137,10 +137,11 @@ def test_a_client_that_raises_fails_the_attempt_and_not_the_run(shop: Path) -> N
     script = department(
         plan(task(1), task(2)), work, review=lambda told: {"action": "give_up", "text": "the server is broken"}
     )
-    report, events = finished(coordinator(shop, script).start("files"))
+    once = ModelSettings(attempts=1)
+    report, events = finished(coordinator(shop, script, model=once).start("files"))
     assert statuses(report) == {"001": "given_up", "002": "merged"}
     assert of(e.Failed, events)[0].failure == "external_block"
-    assert "No generations found" in of(e.Failed, events)[0].summary
+    assert "could not be read (ValueError)" in of(e.Failed, events)[0].summary
 
 
 def test_an_emptied_cache_between_work_and_inspection_costs_one_attempt(shop: Path) -> None:
@@ -165,7 +166,7 @@ def test_the_limits_of_a_task_hold_over_all_its_attempts(shop: Path) -> None:
         return told.calls("submit", summary="nothing")
 
     script = department(plan(task(1)), work, review=lambda told: {"action": "give_up", "text": "enough"})
-    report, events = finished(coordinator(shop, script, limits=Limits(model_calls=2)).start("files"))
+    report, events = finished(coordinator(shop, script, limits=AllLimits(task=Limits(model_calls=2))).start("files"))
     assert of(e.Failed, events)[-1].failure == "budget_exhausted"
     assert sum(event.purpose == "backend-T001" for event in of(e.ModelCalled, events)) == 2
     assert not report.accepted

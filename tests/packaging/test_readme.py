@@ -69,13 +69,13 @@ def test_the_table_of_settings_names_each_setting_once() -> None:
 def test_the_defaults_in_the_table_of_settings_are_the_program_s() -> None:
     cells = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", README.partition("## Configuration")[2], re.MULTILINE))
     defaults = Settings()
-    for name in ("slots", "sandbox", "packet_tokens", "model_attempts"):
+    for name in ("slots", "sandbox", "packet_tokens"):
         assert cells[name] == str(getattr(defaults, name))
-    assert cells["model_seconds"] == f"{defaults.model_seconds:g}"
+    assert cells["model"] == f"{defaults.model.seconds:g} s, {defaults.model.attempts} attempts"
     assert cells["required"] == ", ".join(defaults.required)
     assert cells["approval"] == ", ".join(f"{name} {value}" for name, value in defaults.approval)
     assert cells["budget"] == ", ".join(str(n) for n in defaults.budget.by_level.values())
-    limits = defaults.limits
+    limits = defaults.limits.task
     expected = f"{limits.model_calls} model calls, {limits.tool_calls} tool calls, {limits.seconds:g} s"
     assert cells["limits"] == expected
 

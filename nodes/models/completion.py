@@ -1,0 +1,106 @@
+"""From what a server sent to one whole message: assembled strictly, complete or refused."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.messages.tool import ToolCall, ToolCallChunk, invalid_tool_call, tool_call
+
+from backend_coordinator.nodes.models.faults import Fault, Kind
+
+_WHOLE = frozenset({"stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed", "eos"})
+_ENDS = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), Kind.LENGTH),
+    **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "blocklist"), Kind.FILTERED),
+    "refusal": Kind.REFUSAL,
+}
+_SAID = {
+    Kind.LENGTH: "the message was cut off at the output limit; none of its tool calls was run",
+    Kind.FILTERED: "the provider's content filter stopped the message",
+    Kind.REFUSAL: "the model refused to answer",
+    Kind.EMPTY: "the message holds neither text nor a tool call",
+}
+
+
+def assembled(chunks: Sequence[AIMessageChunk]) -> AIMessage:
+    """One message from a stream; arguments of tools are parsed as they stand and never completed.
+
+    Raises Fault where the stream brought nothing.
+    """
+    if not chunks:
+        raise Fault(Kind.CUT, "the stream ended before it began")
+    whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    calls, broken = _calls([piece for chunk in chunks for piece in chunk.tool_call_chunks])
+    ends = [end for chunk in chunks if (end := _end(chunk.response_metadata))]
+    return AIMessage(
+        content=whole.content,
+        tool_calls=calls,
+        invalid_tool_calls=broken,
+        additional_kwargs=whole.additional_kwargs,
+        response_metadata={**whole.response_metadata, "finish_reason": ends[-1] if ends else None},
+        usage_metadata=whole.usage_metadata,
+        id=whole.id,
+    )
+
+
+def _calls(pieces: Sequence[ToolCallChunk]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    """Pieces belong together by index; a new id at a known index, or a name without one, begins another call."""
+    merged: list[ToolCallChunk] = []
+    for piece in pieces:
+        last = next((m for m in reversed(merged) if piece["index"] is None or m["index"] == piece["index"]), None)
+        fresh = piece["id"] and last and last["id"] and piece["id"] != last["id"]
+        if last is None or fresh or (piece["index"] is None and piece["name"]):
+            merged.append(piece.copy())
+            continue
+        last["args"] = (last["args"] or "") + (piece["args"] or "")
+        last["id"], last["name"] = last["id"] or piece["id"], last["name"] or piece["name"]
+    calls, broken = [], []
+    for each in merged:
+        arguments, problem = _arguments(each["args"])
+        if arguments is None or not each["name"]:
+            error = problem or "the call has no name"
+            broken.append(invalid_tool_call(name=each["name"], args=each["args"], id=each["id"], error=error))
+        else:
+            calls.append(tool_call(name=each["name"], args=arguments, id=each["id"]))
+    return calls, broken
+
+
+def _arguments(text: str | None) -> tuple[dict[str, Any] | None, str]:
+    try:
+        value = json.loads(text or "{}", strict=False)
+    except ValueError as error:
+        return None, str(error)
+    if value is None:
+        return {}, ""
+    return (value, "") if isinstance(value, dict) else (None, "they are not a JSON object")
+
+
+def demand_whole(message: AIMessage, *, ends: bool) -> AIMessage:
+    """The message, once it is found complete; `ends` says that this server always names a reason for the end.
+
+    Raises Fault: cut off, filtered, refused, or empty. None of its tool calls may be run then.
+    """
+    end = _end(message.response_metadata)
+    refused = message.additional_kwargs.get("refusal") or any(
+        isinstance(block, dict) and block.get("type") == "refusal" for block in message.content
+    )
+    if refused or _ENDS.get(end) is Kind.REFUSAL:
+        raise Fault(Kind.REFUSAL, _SAID[Kind.REFUSAL])
+    if kind := _ENDS.get(end):
+        raise Fault(kind, _SAID[kind])
+    if end not in _WHOLE and (end or ends):
+        raise Fault(Kind.CUT, f"the message ended with {end!r}" if end else "the stream ended before the message did")
+    if not (message.tool_calls or message.invalid_tool_calls or str(message.text).strip()):
+        raise Fault(Kind.EMPTY, _SAID[Kind.EMPTY])
+    return message
+
+
+def _end(metadata: dict[str, Any]) -> str:
+    """Why a message ended, in whichever place its provider says so."""
+    incomplete = metadata.get("incomplete_details")
+    if isinstance(incomplete, dict) and incomplete.get("reason"):
+        return str(incomplete["reason"]).lower()
+    named = (metadata.get(name) for name in ("finish_reason", "stop_reason", "done_reason", "status"))
+    return next((str(end).lower() for end in named if isinstance(end, str) and end), "")

@@ -1,0 +1,173 @@
+"""What goes wrong between us and a model server, named once; everything else follows from the name."""
+
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from backend_coordinator.domain.failure import FailureClass
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
+
+
+class Kind(StrEnum):
+    """The faults a model call can meet."""
+
+    RATE_LIMITED = "rate limited"
+    SERVER = "server error"
+    CONNECTION = "connection lost"
+    BROKEN = "unreadable answer"
+    CUT = "stream cut"
+    SILENT = "silent stream"
+    KEY = "key refused"
+    QUOTA = "account empty"
+    MODEL = "unknown model"
+    UNREACHABLE = "server unreachable"
+    REQUEST = "request refused"
+    OVERFLOW = "context too long"
+    EMPTY = "empty answer"
+    LENGTH = "answer cut off"
+    REFUSAL = "refusal"
+    FILTERED = "filtered answer"
+    LATE = "out of time"
+
+
+PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.CONNECTION, Kind.BROKEN, Kind.CUT, Kind.SILENT})
+"""Worth another request, within the call's attempts and its deadline."""
+
+UNUSABLE = frozenset({Kind.KEY, Kind.QUOTA, Kind.MODEL, Kind.UNREACHABLE})
+"""Nothing that a specialist or the ladder can do: a person has to."""
+
+FAILURES = {
+    Kind.EMPTY: FailureClass.EMPTY_ANSWER,
+    Kind.LENGTH: FailureClass.CUT_OFF,
+    Kind.REFUSAL: FailureClass.REFUSAL,
+    Kind.FILTERED: FailureClass.CONTENT_FILTER,
+    Kind.OVERFLOW: FailureClass.CONTEXT_OVERFLOW,
+    Kind.LATE: FailureClass.BUDGET_EXHAUSTED,
+}
+"""The class of failure that ends an attempt; what is not named here is an external block."""
+
+_STATUS = {401: Kind.KEY, 403: Kind.KEY, 404: Kind.MODEL, 429: Kind.RATE_LIMITED}
+_SERVER = frozenset({408, 409, 425})
+_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"})
+_TOO_LONG = re.compile(
+    r"context.{0,30}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens", re.IGNORECASE
+)
+_MOST_SAID = 200
+
+
+class Fault(Exception):
+    """One request that brought no usable message; `str` is one line in our own words, safe for a prompt."""
+
+    def __init__(
+        self, kind: Kind, said: str, *, wait: float | None = None, usage: Usage | None = None, again: bool | None = None
+    ) -> None:
+        self.kind, self.wait, self.usage = kind, wait, usage or Usage()
+        self.again = kind in PASSING if again is None else again
+        super().__init__(said)
+
+    def error(self, tried: int = 1) -> ModelCallFailed | ModelUnavailable:
+        """What the caller of the model layer gets."""
+        if self.kind in UNUSABLE:
+            return ModelUnavailable(str(self))
+        times = f" {tried} times" if tried > 1 else ""
+        return CallFailed(f"the model failed{times}: {self}", self.kind, self.usage)
+
+
+class CallFailed(ModelCallFailed):
+    """A call without a result; `usage` is what it used all the same."""
+
+    def __init__(self, message: str, kind: Kind, usage: Usage) -> None:
+        self.kind, self.usage = kind, usage
+        super().__init__(message)
+
+
+def failure_class(error: ModelCallFailed) -> FailureClass:
+    """The class under which a failed call ends an attempt."""
+    return next((failure for kind, failure in FAILURES.items() if kind == error.kind), FailureClass.EXTERNAL_BLOCK)
+
+
+def usage_in(error: ModelCallFailed) -> Usage:
+    """What a failed call used."""
+    return error.usage if isinstance(error, CallFailed) else Usage()
+
+
+class Headers(NamedTuple):
+    """What a response's headers ask for; `wait` is in seconds."""
+
+    wait: float | None = None
+    again: bool | None = None
+
+
+def fault_of(error: Exception, now: datetime, where: str) -> Fault:
+    """The fault behind whatever a client raised; `where` names server and model for people.
+
+    Clients of many providers are told apart by what they have in common (`status_code`, `code`, `body`,
+    `response.headers`) and by names of classes, since none of them may be imported here.
+    """
+    if isinstance(error, Fault):
+        return error
+    status, name = getattr(error, "status_code", None), type(error).__name__
+    told = _told(error)
+    if "ContextOverflow" in name or (status == 400 and _TOO_LONG.search(told)) or _code(error) == _OVERFLOW_CODE:
+        return Fault(Kind.OVERFLOW, "the request is longer than the model's context window")
+    if _code(error) in _QUOTA:
+        return Fault(Kind.QUOTA, f"the account behind the key for {where} is empty: {told or _code(error)}")
+    if isinstance(status, int):
+        return _by_status(status, _headers(error, now), told, where)
+    if "Timeout" in name or isinstance(error, TimeoutError):
+        return Fault(Kind.SILENT, f"the server gave no answer in time ({name})")
+    if "Connect" in name or isinstance(error, OSError):
+        return Fault(Kind.CONNECTION, f"the connection was lost ({name})")
+    if name == "APIError" or "Protocol" in name or "ReadError" in name:
+        return Fault(Kind.CONNECTION, f"the server broke off with an error ({name})")
+    return Fault(Kind.BROKEN, f"the server's answer could not be read ({name})")
+
+
+_OVERFLOW_CODE = "context_length_exceeded"
+
+
+def _by_status(status: int, headers: Headers, told: str, where: str) -> Fault:
+    because = f": {told}" if told else ""
+    kind = Kind.SERVER if status >= 500 or status in _SERVER else _STATUS.get(status, Kind.REQUEST)
+    if kind is Kind.KEY:
+        return Fault(kind, f"the key for {where} was refused (status {status}): set OPENAI_API_KEY to a valid one")
+    if kind is Kind.MODEL:
+        return Fault(kind, f"there is no {where} (status 404): name another model, or correct OPENAI_BASE_URL")
+    if kind is Kind.REQUEST:
+        return Fault(kind, f"the server refused the request (status {status}){because}", again=headers.again)
+    return Fault(kind, f"status {status}", wait=headers.wait, again=headers.again)
+
+
+def _told(error: Exception) -> str:
+    """The message of a JSON error body, one line; never a page of HTML."""
+    body = getattr(error, "body", None)
+    text = body.get("message") if isinstance(body, dict) else None
+    return " ".join(text.split())[:_MOST_SAID] if isinstance(text, str) and "<" not in text else ""
+
+
+def _code(error: Exception) -> str:
+    body = getattr(error, "body", None)
+    own = body.get("code") or body.get("type") if isinstance(body, dict) else None
+    return str(getattr(error, "code", None) or own or "")
+
+
+def _headers(error: Exception, now: datetime) -> Headers:
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    again = {"true": True, "false": False}.get(str(headers.get("x-should-retry", "")).lower())
+    return Headers(_wait(headers.get("retry-after-ms"), headers.get("retry-after"), now), again)
+
+
+def _wait(milliseconds: str | None, after: str | None, now: datetime) -> float | None:
+    try:
+        if milliseconds is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        return max(0.0, float(after)) if after is not None else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(str(after)) - now).total_seconds())
+    except (ValueError, TypeError):  # neither a number nor a date, or a date without a zone
+        return None
