@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal
 
 from backend_coordinator.domain.objective import Objective
-from backend_coordinator.errors import CoordinatorError, RunLocked, Waiting
+from backend_coordinator.errors import CoordinatorError, ModelUnavailable, RunLocked, Waiting
 from backend_coordinator.graph.batch_files import Entry, Result, completed, demand_unchanged, held, write
 from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.runs import Runs, drive
@@ -52,8 +52,8 @@ class Batch:
     def __iter__(self) -> Generator[Result]:
         """Carries out what has no result yet; an iteration that is left stops its runs within seconds.
 
-        Raises ConfigurationError when another process writes the results, or an entry changed since its result, and
-        when a result cannot be written, which stops the others.
+        Raises ConfigurationError when another process writes the results, or an entry changed since its result. When
+        a result cannot be written, or a model be used (ModelUnavailable), that stops the others too.
         """
         with held(self.results) as (file, lines):
             demand_unchanged(self.entries, lines, self.results)
@@ -78,7 +78,7 @@ class Batch:
                 async with asyncio.TaskGroup() as group:
                     for entry in entries:
                         group.create_task(self._carry_out(entry, slots, creating, end))
-            except ExceptionGroup as failed:  # only a line that cannot be written ends the others
+            except ExceptionGroup as failed:  # a line that cannot be written, or a model that nobody can use
                 raise failed.exceptions[0] from None
 
         future = in_loop(work())
@@ -99,6 +99,8 @@ class Batch:
                 result = await self._run(entry, creating)
             except (Waiting, RunLocked) as error:
                 result = self._unfinished(entry, "waiting", error, begun)
+            except ModelUnavailable:
+                raise  # the next objective would meet the same; none has failed by it
             except Exception as error:  # noqa: BLE001 - what breaks one objective is its result and nobody else's
                 result = self._unfinished(entry, "failed", error, begun)
             finally:

@@ -128,7 +128,8 @@ def held(path: Path) -> Iterator[tuple[FileIO, dict[str, Result]]]:
         try:
             yield file, lines
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # a child that another thread just forked holds the file too
+            if not file.closed:
+                fcntl.flock(file, fcntl.LOCK_UN)  # a child that another thread just forked holds the file too
 
 
 def _is_torn(line: bytes) -> bool:

@@ -15,7 +15,7 @@ from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Roster
-from backend_coordinator.errors import InvalidPlan, ModelCallFailed
+from backend_coordinator.errors import InvalidPlan, ModelCallFailed, ModelUnavailable
 from backend_coordinator.graph.answers import Means, resumed
 from backend_coordinator.graph.routing import MOST_ROUNDS, after_approval, after_review, fan_out
 from backend_coordinator.graph.specialist_flow import Flow, result_of, specialist_flow
@@ -28,8 +28,11 @@ from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.needs import additions
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.report import write_report
+from backend_coordinator.nodes.try_models import question_about, times_mended
+from backend_coordinator.nodes.try_models import try_models as try_all
 
 Sentence = StateGraph[Any, Any, Any, Any]
+ABORTED = "aborted by the answer to a question"
 
 
 async def analyse(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
@@ -60,6 +63,13 @@ async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         return {"stopped": f"decomposition: {error}"}
     run.ledger.record(_plan_made(compiled.plan, compiled.repairs))
     return {"plan": compiled.plan, "repairs": compiled.repairs}
+
+
+async def try_models(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """Lets no work begin with a model that cannot be used. Raises ModelUnavailable."""
+    if state.plan is not None and not state.stopped:
+        await try_all(runtime.context.run, [task.specialist for task in state.plan.tasks])
+    return {}
 
 
 async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
@@ -123,7 +133,7 @@ async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     run = runtime.context.run
     assert state.plan is not None
     if any(result.aborts for result in state.results.values()):
-        return {"stopped": "aborted by the answer to a question"}
+        return {"stopped": ABORTED}
     if state.rounds >= MOST_ROUNDS:
         return {}
     if state.verdicts:
@@ -131,12 +141,26 @@ async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         tasks: tuple[Task, ...] = (mend,) if mend else ()
     else:
         unheard = {name: result for name, result in state.results.items() if name not in state.heard}
-        tasks = await additions(run, state.plan, unheard, state.rounds)
+        mended = times_mended(run.ledger)
+        try:
+            tasks = await additions(run, state.plan, unheard, state.rounds)
+        except ModelUnavailable as error:
+            return {"question": question_about(run, error, mended)}
     if not tasks:
         return {"heard": tuple(state.results)}
     plan = Plan(tasks=(*state.plan.tasks, *tasks))
     run.ledger.record(_plan_made(plan, ()))
     return {"plan": plan, "rounds": state.rounds + 1, "heard": tuple(state.results), "verdicts": ()}
+
+
+async def consent(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
+    """A person mends the model that the review asks, or aborts the run."""
+    run = runtime.context.run
+    assert state.question is not None
+    answer = run.ledger.ask(state.question).answer or resumed(state.question, run)
+    if answer.decision == "retry":
+        return {"question": None}
+    return {"question": None, "stopped": ABORTED}
 
 
 async def integrate(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
@@ -177,7 +201,7 @@ async def report(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
 def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
     """The outer graph, not yet compiled: every specialist of the roster is a node."""
     graph = StateGraph(RunState, context_schema=Means)
-    for step in (analyse, decompose, approve_plan, dispatch, review, integrate, accept, report):
+    for step in (analyse, decompose, try_models, approve_plan, dispatch, review, consent, integrate, accept, report):
         graph.add_node(step.__name__, step)
     flow = specialist_flow(budget)
     specialists = [member.name for member in roster.specialists if member.role == "specialist"]
@@ -186,10 +210,12 @@ def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
         graph.add_edge(name, "review")
     graph.add_edge(START, "analyse")
     graph.add_edge("analyse", "decompose")
-    graph.add_edge("decompose", "approve_plan")
+    graph.add_edge("decompose", "try_models")
+    graph.add_edge("try_models", "approve_plan")
     graph.add_conditional_edges("approve_plan", after_approval, ["dispatch", "report"])
     graph.add_conditional_edges("dispatch", fan_out, [*specialists, "review"])
-    graph.add_conditional_edges("review", after_review, ["dispatch", "integrate"])
+    graph.add_conditional_edges("review", after_review, ["dispatch", "integrate", "consent"])
+    graph.add_conditional_edges("consent", lambda s: "integrate" if s.stopped else "review", ["review", "integrate"])
     graph.add_edge("integrate", "accept")
     graph.add_conditional_edges("accept", after_accept, ["review", "report"])
     graph.add_edge("report", END)

@@ -16,7 +16,8 @@ from backend_coordinator.errors import Stopped, Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of
 from backend_coordinator.graph.loop import in_loop
-from backend_coordinator.graph.runs import Runs, drive, plan_only
+from backend_coordinator.graph.planning import plan_only
+from backend_coordinator.graph.runs import Runs, drive
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.tools.catalogue import roster_with

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from langgraph.graph import END
 from langgraph.types import Send
 
 from backend_coordinator.domain.failure import LevelBudget
@@ -31,8 +32,10 @@ def fan_out(state: RunState) -> list[Send] | Literal["review"]:
     return [Send(state.plan[task].specialist, Job(task=task)) for task in unfinished(state)] or "review"
 
 
-def after_review(state: RunState) -> Literal["dispatch", "integrate"]:
-    """Back to dispatch when the review added tasks."""
+def after_review(state: RunState) -> Literal["consent", "dispatch", "integrate"]:
+    """Back to dispatch when the review added tasks; a person is asked where its model cannot be used."""
+    if state.question is not None:
+        return "consent"
     return "dispatch" if unfinished(state) and not state.stopped else "integrate"
 
 
@@ -46,7 +49,7 @@ def climb(state: TaskState, budget: LevelBudget) -> Rung:
 
 
 def after_work(state: TaskState) -> Literal["consent", "inspect", "ladder"]:
-    """A tool waits for a person, or work was submitted, or the attempt failed."""
+    """A person is asked, or work was submitted, or the attempt failed."""
     if state.question is not None:
         return "consent"
     return "inspect" if state.failure is None else "ladder"
@@ -55,3 +58,27 @@ def after_work(state: TaskState) -> Literal["consent", "inspect", "ladder"]:
 def after_inspection(state: TaskState) -> Literal["approve_dependencies", "ladder"]:
     """What passed goes on to the branch."""
     return "approve_dependencies" if state.failure is None else "ladder"
+
+
+def after_rung(state: TaskState) -> str:
+    """Another attempt or inspection, a merge under a waiver, the end, or the next rung when this one was no help.
+
+    Where a person is asked about the model first, no rung was taken.
+    """
+    if state.question is not None:
+        return "consent"
+    action = state.escalations[-1].action
+    if action is None:
+        return "ladder"
+    if action == "install":
+        return "inspect"
+    if action == "waive":
+        return "approve_dependencies" if state.failure is None else "ladder"
+    return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
+
+
+def after_consent(state: TaskState) -> str:
+    """Back to where the question came from: the attempt, or the ladder that chooses the same rung again."""
+    if state.ending is not None:
+        return END
+    return "work" if state.failure is None else "ladder"

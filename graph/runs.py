@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +25,19 @@ from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.persistence import check_version, checkpoints, driving
+from backend_coordinator.graph.routing import unfinished
 from backend_coordinator.graph.state import RunState, RunUpdate
-from backend_coordinator.nodes.analyse import analyse
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.decompose import decompose
-from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.limits import demand_limits
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
-from backend_coordinator.nodes.models.resolve import model_name, resolve_model
-from backend_coordinator.nodes.plan_compiler import Compiled, PlanDraft, compile_plan
+from backend_coordinator.nodes.models.resolve import model_name
+from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
+from backend_coordinator.nodes.try_models import demand_models, try_models
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import probe
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
@@ -142,8 +142,9 @@ class Runs:
             msg = "the objective is empty: say what should be built"
             raise ConfigurationError(msg)
         settings = self.settings or load_settings(self.workspace)
-        resolve_model(self.model or "offline")
         roster = roster_with(*_folders(self.workspace, settings))
+        demand_models(self.model or "offline", settings, roster)
+        demand_limits(self.model or "offline", settings, roster)
         if plan is not None:
             compile_plan(PlanDraft(tasks=plan.tasks), roster)
         if settings.sandbox == "required":
@@ -178,14 +179,17 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
     """Starts a run, or goes on with it from where it stopped, to its end; an ended one is only reported.
 
     `begun` is given its result as soon as nothing can refuse the run any more.
-    Raises Waiting when only people can bring it further, RunLocked when another process drives it.
+    Raises Waiting when only people can bring it further, RunLocked when another process drives it, and
+    ModelUnavailable when a model that it needs cannot be used before its tasks begin, or when it is taken up again.
     """
     with driving(runs.place(run)):
         context = await runs.context(run)
         async with checkpoints(context.folder / "checkpoints.sqlite") as saver:
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
             config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
-            await standing(app, config, context)
+            state, _ = await standing(app, config, context)
+            if specialists := _awaited(state, context.ledger):
+                await try_models(context, specialists)
             if begun is not None:
                 begun.set_result(None)
             for _ in range(_MOST_DRIVES):
@@ -201,18 +205,6 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
     if report.accepted:
         shutil.rmtree(context.repository.trees, ignore_errors=True)  # checkouts only: all commits are in the repository
     return report
-
-
-async def plan_only(runs: Runs, objective: Objective) -> Compiled:
-    """The plan of an objective; the workspace stays as it is."""
-    with tempfile.TemporaryDirectory() as home:
-        apart = replace(runs, home=Path(home))
-        context = await apart.context(apart.create(objective))
-        try:
-            facts = repository_facts(context.repository.tree(context.repository.user.base_commit), context.roster)
-            return await decompose(context, objective, await analyse(context, objective, facts), facts)
-        finally:
-            shutil.rmtree(context.repository.trees, ignore_errors=True)
 
 
 async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool:
@@ -243,6 +235,14 @@ async def standing(app: Any, config: RunnableConfig, context: RunContext) -> tup
         msg = f"the checkpoints of run {context.run} were lost or emptied: start a new run"
         raise ConfigurationError(msg)
     return None, ()
+
+
+def _awaited(state: RunState | None, ledger: Ledger) -> list[str]:
+    """Specialists of the tasks that have not ended; none where there is no plan yet, or an answer ended the run."""
+    aborted = any(question.answer and question.answer.decision == "abort" for question in ledger.questions())
+    if state is None or state.plan is None or state.stopped or aborted:
+        return []
+    return [state.plan[task].specialist for task in unfinished(state)]
 
 
 def _beginning(context: RunContext) -> RunUpdate:

@@ -1,7 +1,7 @@
 """One specialist's way through one task: brief, work, inspect, merge, and the four rungs of the ladder."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -12,9 +12,10 @@ from backend_coordinator.domain.context import ContextItem
 from backend_coordinator.domain.events import Failed, TaskStarted
 from backend_coordinator.domain.failure import Attempt, Dossier, Failure, FailureClass, LevelBudget
 from backend_coordinator.domain.report import TaskResult
+from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.graph.answers import Means, answer_to
 from backend_coordinator.graph.conductor import Conductor
-from backend_coordinator.graph.routing import RUNGS, after_inspection, after_work, climb
+from backend_coordinator.graph.routing import RUNGS, after_consent, after_inspection, after_rung, after_work, climb
 from backend_coordinator.graph.state import TaskState, TaskUpdate
 from backend_coordinator.nodes import dependencies, levels
 from backend_coordinator.nodes.brief import assign, fresh_tree, items_from, kept_tree
@@ -23,6 +24,7 @@ from backend_coordinator.nodes.inspect import digest, inspect_delivery
 from backend_coordinator.nodes.ladder import risen
 from backend_coordinator.nodes.merge import merge_delivery
 from backend_coordinator.nodes.tools.bench import Bench
+from backend_coordinator.nodes.try_models import question_about, times_mended
 from backend_coordinator.nodes.work import work as work_on
 
 Flow = CompiledStateGraph[Any, Any, Any, Any]
@@ -59,11 +61,14 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         specialist,
         run,
         state.attempt,
-        spent=state.usage,
         began=time.monotonic() - state.seconds,
         aborted=lambda: runtime.context.conductor.aborted,
     )
-    worked = await work_on(state.assignment, bench, specialist.prompt)
+    mended = times_mended(run.ledger)
+    try:
+        worked = await work_on(state.assignment, bench, specialist.prompt)
+    except ModelUnavailable as error:
+        return {"question": question_about(run, error, mended), "seconds": bench.seconds()}
     if worked.question is not None:
         return {"question": worked.question, "seconds": bench.seconds()}
     update: TaskUpdate = {
@@ -76,9 +81,11 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
 
 
 async def consent(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
-    """A person allows or refuses one tool call; the attempt then goes on from its journal."""
+    """A person allows or refuses a tool call, or mends the model; what was asked for goes on from its journal."""
     assert state.question is not None
-    await answer_to(state.question, runtime, state.task.id)
+    answer = await answer_to(state.question, runtime, state.task.id)
+    if answer.decision == "abort":
+        return {"question": None, "ending": "aborted", "reason": f"the run was aborted by {answer.by}"}
     return {"question": None}
 
 
@@ -163,14 +170,23 @@ async def level_2(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     run = runtime.context.run
     author = run.roster.get(state.specialist)
     items = _items(state, runtime.context.conductor)
-    return _stepped(state, await levels.consult(run, state.task, author, dossier_of(state), items))
+    return await _advised(state, run, levels.consult(run, state.task, author, dossier_of(state), items))
 
 
 async def level_3(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Coordinator review."""
     run = runtime.context.run
     author = run.roster.get(state.specialist)
-    return _stepped(state, await levels.coordinator_review(run, state.task, author, dossier_of(state)))
+    return await _advised(state, run, levels.coordinator_review(run, state.task, author, dossier_of(state)))
+
+
+async def _advised(state: TaskState, run: RunContext, rung: Awaitable[levels.Step]) -> TaskUpdate:
+    """What a rung says; it is not taken where the model that it asks cannot be used."""
+    mended = times_mended(run.ledger)
+    try:
+        return _stepped(state, await rung)
+    except ModelUnavailable as error:
+        return {"question": question_about(run, error, mended)}
 
 
 async def level_4(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -194,18 +210,6 @@ async def give_up(state: TaskState) -> TaskUpdate:
     reason = state.failure.summary if state.failure else "given up"
     ending = state.ending or {"abandon": "abandoned", "abort": "aborted"}.get(last or "", "given_up")
     return {"ending": ending, "reason": reason}  # type: ignore[typeddict-item]
-
-
-def after_rung(state: TaskState) -> str:
-    """Another attempt or inspection, a merge under a waiver, the end, or the next rung when this one was no help."""
-    action = state.escalations[-1].action
-    if action is None:
-        return "ladder"
-    if action == "install":
-        return "inspect"
-    if action == "waive":
-        return "approve_dependencies" if state.failure is None else "ladder"
-    return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
 
 
 def dossier_of(state: TaskState) -> Dossier:
@@ -252,15 +256,16 @@ def specialist_flow(budget: LevelBudget) -> Flow:
     graph.add_edge(START, "brief")
     graph.add_edge("brief", "work")
     graph.add_conditional_edges("work", after_work, ["consent", "inspect", "ladder"])
-    graph.add_edge("consent", "work")
+    graph.add_conditional_edges("consent", after_consent, ["work", "ladder", END])
     graph.add_conditional_edges("inspect", after_inspection, ["approve_dependencies", "ladder"])
     graph.add_conditional_edges(
         "approve_dependencies", lambda s: "ladder" if s.failure else "merge", ["merge", "ladder"]
     )
     graph.add_conditional_edges("merge", lambda s: END if s.ending else "ladder", [END, "ladder"])
     graph.add_conditional_edges("ladder", lambda s: climb(s, budget), [*RUNGS, "give_up"])
+    after = ["ladder", "brief", "inspect", "approve_dependencies", "give_up", "consent"]
     for rung in RUNGS:
-        graph.add_conditional_edges(rung, after_rung, ["ladder", "brief", "inspect", "approve_dependencies", "give_up"])
+        graph.add_conditional_edges(rung, after_rung, after)
     graph.add_edge("give_up", END)
     return graph.compile()
 

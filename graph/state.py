@@ -42,6 +42,8 @@ class RunState(_State):
     """Ids of the tasks whose reported needs were judged."""
     results: Annotated[dict[str, TaskResult], joined] = {}
     verdicts: tuple[Verdict, ...] = ()
+    question: Question | None = None
+    """About a model that the review cannot use."""
     stopped: str | None = None
     ended: bool = False
 
@@ -59,6 +61,7 @@ class RunUpdate(TypedDict, total=False):
     heard: tuple[str, ...]
     results: dict[str, TaskResult]
     verdicts: tuple[Verdict, ...]
+    question: Question | None
     stopped: str | None
     ended: bool
 

@@ -13,6 +13,10 @@ from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.firewall import packet
+from backend_coordinator.nodes.window import WINDOW
+
+PACKETS_IN_A_WINDOW = 4
+"""A packet's items take no more than this part of the window, so that there is room to work."""
 
 
 async def fresh_tree(context: RunContext, task: Task) -> str:
@@ -43,7 +47,9 @@ def assign(
     blocks: Sequence[str],
 ) -> Assignment:
     """The assignment for one attempt; its manifest is kept in the run's folder under `manifests/`."""
-    text, manifest = packet(specialist, task, items, blocks=blocks, budget=context.settings.packet_tokens)
+    terms = context.settings.model
+    budget = min(context.settings.packet_tokens, (terms.window or WINDOW) // PACKETS_IN_A_WINDOW)
+    text, manifest = packet(specialist, task, items, blocks=blocks, budget=budget)
     keep_manifest(context, manifest, attempt)
     return Assignment(
         task=task.id,

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.gates.project import MEASURING
 from backend_coordinator.nodes.journal import Transcript
 from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.meter import RUN, Meter
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.redaction import Redactor
@@ -46,11 +48,16 @@ class RunContext:
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
         """The model that settings name for the specialist, else its file, else the run's; None is the coordinator."""
-        settings = self.settings
-        if specialist is None:
-            return resolve_model(settings.models.get("coordinator", self.model), settings.model)
-        named = settings.models.get(specialist.name) or specialist.model or self.model
-        return resolve_model(named, settings.model, temperature=specialist.temperature)
+        named = own_model(specialist or self.roster.get("coordinator"), self.roster, self.settings)
+        temperature = specialist.temperature if specialist else None
+        return resolve_model(named or self.model, self.settings.model, temperature=temperature)
+
+    @cached_property
+    def meter(self) -> Meter:
+        """What the run has used, and whether its limits let it go on."""
+        limits = self.settings.limits
+        by_name = {self.roster.resolve(name): bounds for name, bounds in limits.specialists.items()}
+        return Meter({RUN: limits.run, **by_name}, limits.task, self.ledger, self.clock)
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""
@@ -67,6 +74,17 @@ class RunContext:
     def adopt(self, group: Place) -> None:
         """From now on every tree of the run that declares this optional group gets it installed."""
         self.ledger.note("adopted groups", json.dumps(sorted({*adopted_groups(self.ledger), group})))
+
+
+def own_model(member: Specialist, roster: Roster, settings: Settings) -> str | None:
+    """The model string that settings have for a member under any of its names, else its file's; None is the run's."""
+    named = {roster.resolve(name): model for name, model in settings.models.items()}
+    return named.get(member.name, member.model)
+
+
+def own_models(roster: Roster, settings: Settings) -> dict[str, str]:
+    """Model strings by member, of those that do not have the run's."""
+    return {each.name: own for each in roster.specialists if (own := own_model(each, roster, settings))}
 
 
 def adopted_groups(ledger: Ledger) -> frozenset[Place]:

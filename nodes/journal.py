@@ -40,7 +40,7 @@ class Transcript:
 
     def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
         """Appends one complete message; it is on disk when this returns."""
-        body = json.dumps(messages_to_dict([message])[0], sort_keys=True)
+        body = json.dumps(messages_to_dict([message])[0])
         self._append(Line(kind="message", body=body, usage=usage or Usage()))
 
     def intend(self, call_id: str) -> None:
@@ -83,10 +83,11 @@ def _past(lines: Sequence[Line]) -> Past:
 
 
 def open_calls(messages: Sequence[AnyMessage]) -> AIMessage | None:
-    """The last assistant message if some of its tool calls have no result yet."""
+    """The last assistant message if nothing was said to it yet, or some of its tool calls have no result."""
     done = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     for message in reversed(messages):
         if isinstance(message, AIMessage):
-            missing = [call for call in message.tool_calls if call["id"] not in done]
-            return message if missing else None
+            calls = (*message.tool_calls, *message.invalid_tool_calls)
+            missing = [call for call in calls if call["id"] not in done]
+            return message if missing or message is messages[-1] else None
     return None

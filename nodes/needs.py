@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.events import Noticed
 from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.report import TaskResult
@@ -13,7 +12,7 @@ from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.prompts.loader import coordinator_prompt
 
 
-class Additions(Value):
+class Additions(PlanDraft):
     """Tasks to add, and why the other requests are declined."""
 
     tasks: tuple[Task, ...] = ()

@@ -1,9 +1,10 @@
 """From a drafted plan to one that holds together: what is wrong is named, what can be mended is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextKind
@@ -15,12 +16,36 @@ from backend_coordinator.nodes.kinds import rule_for
 AUDITOR = "backend-architect"
 REVIEWED = {"design_contract": ContextKind.API_CONTRACT, "design_migration": ContextKind.DATABASE_SCHEMA}
 """Steps of design, each with the kind of what comes of it."""
+_NUMBER = re.compile(r"(?:backend)?[-_ ]*(?:task|t)?[-_ #]*(\d{1,3})", re.IGNORECASE)
 
 
 class PlanDraft(Value):
-    """What a model or a file proposes; nothing in it is trusted yet."""
+    """What a model or a file proposes; nothing in it is trusted yet.
+
+    Numbers of tasks are read however they are spelled: T1, task-1 and backend-t001 are backend-T001.
+    """
 
     tasks: tuple[Task, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: object) -> object:
+        if not isinstance(given, dict) or not isinstance(given.get("tasks"), list):
+            return given
+        return {**given, "tasks": [_numbered(task) for task in given["tasks"]]}
+
+
+def _numbered(task: object) -> object:
+    if not isinstance(task, dict):
+        return task
+    needs = task.get("needs")
+    more = {"needs": [_id(need) for need in needs]} if isinstance(needs, list) else {}
+    return {**task, **more, **({"id": _id(task["id"])} if "id" in task else {})}
+
+
+def _id(given: object) -> object:
+    number = _NUMBER.fullmatch(given.strip()) if isinstance(given, str) else None
+    return f"backend-T{int(number[1]):03d}" if number else given
 
 
 class Compiled(NamedTuple):

@@ -1,23 +1,19 @@
 """The signed account: what was accepted, on which evidence, and what it cost."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 
-from backend_coordinator.domain.events import ModelCalled, RunEnded
+from backend_coordinator.domain.events import COORDINATOR, RunEnded
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.report import Metric, Report, TaskResult
-from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.nodes import costs
 from backend_coordinator.nodes.accept import is_accepted
-from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.context import RunContext, own_models
 from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
-from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
-
-_TASK = re.compile(r"backend-T\d{3}")
 
 
 def write_report(
@@ -32,7 +28,7 @@ def write_report(
     """Writes `report.json` and `report.md` into the run's folder and says that the run has ended."""
     ok = stopped is None and is_accepted(context, plan, results, verdicts)
     ordered = [results[task.id] for task in plan.tasks if task.id in results] if plan else []
-    total, coordination = spent(context.ledger)
+    total, coordination = costs.spent(context.ledger)
     head = context.repository.head()
     tree = context.repository.tree(head).oid
     measured = noted(context.ledger, tree)
@@ -46,6 +42,7 @@ def write_report(
         commit=head,
         tree=tree,
         model=model_name(context.model),
+        models=_models(context, ordered),
         sandbox=context.sandbox.level,
         tasks=tuple(ordered),
         verdicts=tuple(verdicts),
@@ -56,6 +53,7 @@ def write_report(
         baseline=measured.failing if measured else (),
         usage=total,
         coordination=coordination,
+        calls=costs.calls_in(context.ledger),
         seconds=round(time.time() - float(context.ledger.noted("created") or time.time()), 1),
     )
     for name, text in (("report.json", report.model_dump_json(indent=1)), ("report.md", markdown(report))):
@@ -64,14 +62,6 @@ def write_report(
         fresh.replace(context.folder / name)
     context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
     return report
-
-
-def spent(ledger: Ledger) -> tuple[Usage, Usage]:
-    """What all model calls of a run took, and the part of it that coordination took."""
-    calls = [event for _, event in ledger.events() if isinstance(event, ModelCalled)]
-    total = sum((call.usage for call in calls), Usage())
-    own = sum((call.usage for call in calls if not _TASK.fullmatch(call.purpose)), Usage())
-    return total, own
 
 
 def _summary(
@@ -105,7 +95,9 @@ def markdown(report: Report) -> str:
         "",
         f"- branch `{report.branch}` at `{report.commit[:12]}`, grown from `{report.base[:12]}`",
         f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`",
-        f"- {_usage(report.usage)}; of these for coordination: {_usage(report.coordination)}; {report.seconds:.0f} s",
+        f"- {costs.in_words(report.usage)}; of these for coordination: {costs.in_words(report.coordination)}; "
+        f"{report.seconds:.0f} s",
+        *([f"- models of their own: {_line(_pairs(report.models))}"] if report.models else []),
         *([f"- waived by a person: {', '.join(waived)}"] if waived else []),
         *([f"- failed before this run, not blamed on it: {_line(baseline)}"] if report.baseline else []),
         *(f"- plan repaired: {_line(repair)}" for repair in report.repairs),
@@ -132,6 +124,7 @@ def markdown(report: Report) -> str:
     ]
     lines += ["", "## Metrics", "", "| metric | value | how it was computed |", "|---|---|---|"]
     lines += [f"| {m.name} | {_value(m)} | {_line(m.how)} |" for m in report.metrics]
+    lines += _usage(report)
     if report.escalations:
         lines += ["", "## Escalations", ""]
         lines += [
@@ -142,6 +135,16 @@ def markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
+def _models(context: RunContext, results: Sequence[TaskResult]) -> dict[str, str]:
+    """Those of the coordinator and of who ended a task."""
+    worked = {COORDINATOR, *(result.specialist for result in results)}
+    return {name: own for name, own in own_models(context.roster, context.settings).items() if name in worked}
+
+
+def _pairs(named: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
 def _value(metric: Metric) -> str:
     return "not measured" if metric.value is None else f"{metric.value:g} {metric.unit}"
 
@@ -150,8 +153,18 @@ def _evidence(verdict: Verdict) -> str:
     return "; ".join(_line(f"{e.tool} {e.version}: {e.summary}") for e in verdict.evidence)
 
 
-def _usage(usage: Usage) -> str:
-    return f"{usage.model_calls} model calls, {usage.input_tokens} tokens in, {usage.output_tokens} out"
+def _usage(report: Report) -> list[str]:
+    lines = [f"| {' | '.join(cells)} |" for cells in costs.rows(report.calls, report.usage, report.coordination)]
+    remarks = [f"\n{_line(remark)}" for remark in costs.remarks(report.calls, report.usage)]
+    return [
+        "",
+        "## Usage",
+        "",
+        f"| {' | '.join(costs.HEADINGS)} |",
+        f"|{'---|' * len(costs.HEADINGS)}",
+        *lines,
+        *remarks,
+    ]
 
 
 def _line(text: str) -> str:

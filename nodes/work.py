@@ -1,31 +1,39 @@
 """The loop of one attempt: model turns and tool calls, journalled so that a crash costs nothing that was said."""
 
-from collections import Counter
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall
 
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.delivery import Need
-from backend_coordinator.domain.events import ModelCalled, ToolCalled
+from backend_coordinator.domain.events import ToolCalled
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import CoordinatorError, ModelCallFailed
+from backend_coordinator.nodes.firewall import estimate_tokens
 from backend_coordinator.nodes.journal import Transcript, open_calls
-from backend_coordinator.nodes.models.call import Request, call_model
-from backend_coordinator.nodes.models.faults import failure_class, usage_in
+from backend_coordinator.nodes.meter import WAY_OUT
+from backend_coordinator.nodes.mishaps import note_after, nudge, stuck
+from backend_coordinator.nodes.models.call import Request
+from backend_coordinator.nodes.models.faults import CallFailed, Kind, failure_class, usage_in
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.nodes.redaction import MASK
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
 from backend_coordinator.nodes.tools.protocol import Submission
+from backend_coordinator.nodes.tools.recall import kept
 from backend_coordinator.nodes.tools.registry import Tool
+from backend_coordinator.nodes.window import fit, window_of
 
-NUDGE = "Go on with a tool call, or end with submit: text alone does not end a task."
-SAME_BEFORE_STUCK = 3
+CHARACTERS_OF_A_RESULT = 2
+"""One result may have a character for so many tokens of the window: an eighth of it."""
+NEAR_THE_END = 0.8
+"""The share of its turns after which a model is told to finish."""
+FINISH = "turns are left: finish what you are at, and submit."
 
 
 @dataclass
@@ -37,9 +45,10 @@ class Conversation:
     said: list[AnyMessage]
     usage: Usage
     in_doubt: frozenset[str]
+    window: int
+    """Tokens of the model's context window."""
     recorded: frozenset[str] = frozenset()
     """Ids of calls that were read back from the journal, where secrets are masked."""
-    repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
         """Appends to journal and memory."""
@@ -72,14 +81,16 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
         call["id"] for message in past.messages if isinstance(message, AIMessage) for call in message.tool_calls
     ]
     recorded = frozenset(str(name) for name in read_back)
-    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt, recorded)
+    window = window_of(bench.context.model_of(bench.specialist), bench.context.settings.model)
+    bench = replace(bench, most=min(bench.most, window // CHARACTERS_OF_A_RESULT))
+    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt, window, recorded)
     tools = tools_of(bench.specialist)
     while True:
         try:
             if failure := _limit(talk, bench):
                 return Worked(talk.usage, failure=failure)
-            if (reply := open_calls(talk.said)) is None:
-                reply = await _turn(talk, bench, tools)
+            if (reply := open_calls(talk.said) or await _turn(talk, bench, tools)) is None:
+                continue
             if submission := _submission(reply, talk):
                 return Worked(talk.usage, submission=submission)
             if failure := await _act(reply, talk, bench, tools):
@@ -88,7 +99,9 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
             return Worked(talk.usage, question=waiting.question)
         except ModelCallFailed as error:
             used = talk.usage + usage_in(error)
-            return Worked(used, failure=Failure(kind=failure_class(error), summary=str(error)))
+            limited = isinstance(error, CallFailed) and error.kind is Kind.LIMIT
+            detail = WAY_OUT if limited else ""
+            return Worked(used, failure=Failure(kind=failure_class(error), summary=str(error), detail=detail))
 
 
 def _opening(assignment: Assignment) -> str:
@@ -97,28 +110,42 @@ def _opening(assignment: Assignment) -> str:
 
 
 def _limit(talk: Conversation, bench: Bench) -> Failure | None:
-    reason = bench.context.settings.limits.task.exceeded_by(bench.spent + talk.usage, bench.seconds())
-    if bench.aborted():
-        reason = "the run was aborted"
-    if reason is None and talk.turns >= bench.task.effort.turns and open_calls(talk.said) is None:
+    reason = "the run was aborted" if bench.aborted() else ""
+    if not reason and talk.turns >= bench.task.effort.turns and open_calls(talk.said) is None:
         reason = f"turns: {talk.turns} of {bench.task.effort.turns} used"
-    return (reason and Failure(kind=FailureClass.BUDGET_EXHAUSTED, summary=reason)) or None
+    return Failure(kind=FailureClass.BUDGET_EXHAUSTED, summary=reason) if reason else None
 
 
-async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIMessage:
+async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIMessage | None:
+    """The model's next message; None where it brought none and was told so."""
     context = bench.context
-    request = Request([*talk.opening, *talk.said], tools=[tool.schema for tool in tools.values()])
-    left = context.settings.limits.task.seconds
-    terms = context.settings.model
-    if left is not None:
-        terms = terms.model_copy(update={"seconds": max(1.0, min(terms.seconds, left - bench.seconds()))})
-    reply, used = await call_model(context.model_of(bench.specialist), request, terms, clock=context.clock)
-    known = {str(call["id"]) for m in talk.said if isinstance(m, AIMessage) for call in m.tool_calls}
+    _hurry(talk, bench)
+    schemas = [tool.schema for tool in tools.values()]
+    sent = fit([*talk.opening, *talk.said], talk.window, tools=estimate_tokens(json.dumps(schemas)))
+    request = Request(sent, tools=schemas)
+    model, who = context.model_of(bench.specialist), bench.specialist.name
+    try:
+        reply, called = await context.meter.call(
+            model, request, context.settings.model, purpose=bench.task.id, specialist=who
+        )
+    except ModelCallFailed as error:
+        if (note := note_after(error, talk.said)) is None:
+            raise
+        talk.add(HumanMessage(note), usage_in(error))
+        return None
+    said = [message for message in talk.said if isinstance(message, AIMessage)]
+    known = {str(call["id"]) for m in said for call in (*m.tool_calls, *m.invalid_tool_calls)}
     reply = settled(reply, known, talk.turns)
-    used += Usage(tool_calls=len(reply.tool_calls), turns=1)
-    talk.add(reply, used)
-    context.ledger.record(ModelCalled(purpose=bench.task.id, usage=used))
+    talk.add(reply, called.usage)
+    context.ledger.record(called)
     return reply
+
+
+def _hurry(talk: Conversation, bench: Bench) -> None:
+    most = bench.task.effort.turns
+    told = any(isinstance(message, HumanMessage) and str(message.content).endswith(FINISH) for message in talk.said)
+    if talk.turns >= most * NEAR_THE_END and not told:
+        talk.add(HumanMessage(f"{most - talk.turns} {FINISH}"))
 
 
 def _submission(reply: AIMessage, talk: Conversation) -> Submission | None:
@@ -141,24 +168,29 @@ def _needs(talk: Conversation) -> tuple[Need, ...]:
 
 
 async def _act(reply: AIMessage, talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> Failure | None:
-    for broken in reply.invalid_tool_calls:
+    done = {message.tool_call_id for message in talk.said if isinstance(message, ToolMessage)}
+    for broken in (call for call in reply.invalid_tool_calls if call["id"] not in done):
         text = f"{broken['name']}: its arguments were not valid JSON: {broken['error']}"
         talk.add(ToolMessage(text, tool_call_id=str(broken["id"]), status="error"))
     if not reply.tool_calls and not reply.invalid_tool_calls:
-        return _nudge(talk)
-    done = {message.tool_call_id for message in talk.said if isinstance(message, ToolMessage)}
+        return _nudge(talk, tools)
     for call in reply.tool_calls:
         if call["id"] not in done:
-            talk.add(await _run(call, talk, bench, tools))
-            if failure := _stuck(call, talk):
-                return failure
-    return None
+            talk.add(await _run(call, talk, bench, tools), Usage(tool_calls=1))
+        if failure := _stuck(talk):
+            return failure
+    return _stuck(talk)
 
 
-def _nudge(talk: Conversation) -> Failure | None:
-    if any(isinstance(message, HumanMessage) for message in talk.said):
+def _stuck(talk: Conversation) -> Failure | None:
+    reason = stuck(talk.said)
+    return Failure(kind=FailureClass.STUCK, summary=reason) if reason else None
+
+
+def _nudge(talk: Conversation, tools: dict[str, Tool]) -> Failure | None:
+    if (note := nudge(talk.said, tools)) is None:
         return Failure(kind=FailureClass.STUCK, summary="ended in prose twice instead of submitting")
-    talk.add(HumanMessage(NUDGE))
+    talk.add(HumanMessage(note))
     return None
 
 
@@ -172,19 +204,23 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
         return _result(call, "in doubt: the process ended while this ran; look whether it took effect", ok=False)
     if str(call["id"]) in talk.recorded and MASK in repr(call["args"]):
         return _result(call, "not run: a secret in its arguments was not recorded; make the call again", ok=False)
+    context, who = bench.context, bench.specialist.name
+    context.meter.demand(who, bench.task.id)
+    at, began = _at(bench, talk, call), context.clock.now()
     try:
-        text = await tool(_at(bench, talk, call), call["args"])
-        result = _result(call, bench.context.redact(text), ok=True)
+        text, ok = await tool(at, call["args"]), True
     except NeedsConsent:
         raise
     except (ToolRefused, CoordinatorError) as error:
-        result = _result(call, bench.context.redact(str(error)), ok=False)
+        text, ok = str(error), False
     except Exception as error:  # noqa: BLE001 - a tool that breaks is the attempt's problem, never the run's
-        result = _result(call, bench.context.redact(f"{call['name']}: {type(error).__name__}: {error}"), ok=False)
+        text, ok = f"{call['name']}: {type(error).__name__}: {error}", False
     subject = str(next(iter(call["args"].values()), ""))[:120]
-    event = ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=result.status == "success")
-    bench.context.ledger.record(event)
-    return result
+    took = context.clock.now() - began
+    context.ledger.record(
+        ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=ok, specialist=who, seconds=took)
+    )
+    return _result(call, kept(at, context.redact(text)), ok=ok)
 
 
 def _at(bench: Bench, talk: Conversation, call: ToolCall) -> Bench:
@@ -194,14 +230,3 @@ def _at(bench: Bench, talk: Conversation, call: ToolCall) -> Bench:
 
 def _result(call: ToolCall, text: str, *, ok: bool) -> ToolMessage:
     return ToolMessage(text, tool_call_id=str(call["id"]), name=call["name"], status="success" if ok else "error")
-
-
-def _stuck(call: ToolCall, talk: Conversation) -> Failure | None:
-    result = talk.said[-1]
-    if call["name"] in ("write", "edit", "bash") and isinstance(result, ToolMessage) and result.status == "success":
-        talk.repeats.clear()
-    key = (call["name"], repr(sorted(call["args"].items())), str(result.content))
-    talk.repeats[key] += 1
-    if talk.repeats[key] < SAME_BEFORE_STUCK:
-        return None
-    return Failure(kind=FailureClass.STUCK, summary=f"{call['name']} gave the same result three times, unchanged tree")

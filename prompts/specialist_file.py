@@ -13,7 +13,7 @@ from backend_coordinator.prompts.frontmatter import Data, Document, Path
 
 TOOLS = frozenset(
     {"read", "grep", "glob", "list", "write", "edit", "bash", "webfetch", "todo", "check"}
-    | {"report_need", "request_research", "submit"}
+    | {"recall", "report_need", "request_research", "submit"}
 )
 """Names a file may use; whoever has more tools than these passes all of them."""
 

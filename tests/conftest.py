@@ -19,7 +19,9 @@ FOREIGN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LANGSMITH_TRACI
 @pytest.fixture(autouse=True, scope="session")
 def settings_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache below the session's temporary folder, and none of the developer's own model settings."""
-    cache = tmp_path_factory.mktemp("shared-cache")
+    own = tmp_path_factory.getbasetemp()
+    cache = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared-cache"  # one for all workers
+    cache.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACKEND_COORDINATOR_CACHE", str(cache))
         for name in FOREIGN:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from backend_coordinator.cli.next_steps import command, say_questions
-from backend_coordinator.cli.options import AsJson, Workspace, runs_of
+from backend_coordinator.cli.options import AsJson, Model, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
 from backend_coordinator.cli.story import story_of, told_as_json
 from backend_coordinator.cli.telling import told
 from backend_coordinator.errors import ConfigurationError, CoordinatorError
+from backend_coordinator.nodes.costs import HEADINGS, calls_in, remarks, rows, shares, spent
 
 if TYPE_CHECKING:
     from backend_coordinator.graph.runs import Runs
@@ -53,15 +54,20 @@ def show(
     ledger = here.ledger(run)
     status, dated, objective = status_of(here, run), ledger.dated_events(), ledger.noted("objective") or ""
     story = story_of(dated)
+    calls, (total, coordination) = calls_in(ledger), spent(ledger)
     if as_json:
         asked = [question.model_dump(mode="json") for question in ledger.questions()]
         events = [{"at": at, **event.model_dump(mode="json")} for at, event in dated]
-        head = {"run": run, "status": status, "objective": objective}
+        by = {"all": total, "coordination": coordination, **shares(calls)}
+        usage = {name: used.model_dump(mode="json") for name, used in by.items()}
+        head = {"run": run, "status": status, "objective": objective, "usage": usage}
         say_json({**head, "tasks": told_as_json(story), "questions": asked, "events": events})
         return
     say(f"run {run}: {status}\nobjective: {' '.join(objective.split())}")
     for text in told(story, full=full):
         say(text)
+    if calls:
+        say("\n" + "\n".join((columns([HEADINGS, *rows(calls, total, coordination)]), *remarks(calls, total))))
     if questions := ledger.open_questions():
         say_questions(here.workspace, run, questions)
     elif status == "unfinished":
@@ -101,9 +107,10 @@ def graph(
         say(text)
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Says what this machine offers a run, and how to get more."""
-    findings = {"python": platform.python_version(), **_git(), **_sandbox(), **_installer(), **_model()}
+def doctor(workspace: Workspace = HERE, model: Model = None, as_json: AsJson = False) -> None:
+    """Says what this machine offers a run, which models there are and whether they answer, and how to get more."""
+    findings = {"python": platform.python_version(), **_git(), **_sandbox(), **_installer()}
+    findings |= _models(workspace, model)
     if as_json:
         say_json(findings)
     else:
@@ -146,10 +153,27 @@ def _installer() -> dict[str, str]:
     return {"installer": "uv" if shutil.which("uv") else "pip (uv on the PATH would be faster)"}
 
 
-def _model() -> dict[str, str]:
-    from backend_coordinator.nodes.models.resolve import default_model
+def _models(workspace: Path, model: str | None) -> dict[str, str]:
+    """The model a run in this workspace would have, those of members that have their own, and how each one fares."""
+    from backend_coordinator.graph.loop import in_loop
+    from backend_coordinator.nodes.context import own_models
+    from backend_coordinator.nodes.models.resolve import default_model, resolve_model
+    from backend_coordinator.nodes.tools.catalogue import roster_with
+    from backend_coordinator.nodes.try_models import state_of
+    from backend_coordinator.nodes.workspace.user_repository import root_of
+    from backend_coordinator.settings import load_settings
+
+    def told(name: str) -> str:
+        try:
+            return f"{name}: {in_loop(state_of(resolve_model(name, settings.model), settings.model)).result()}"
+        except CoordinatorError as error:
+            return str(error)
 
     try:
-        return {"model": default_model()}
+        root = root_of(workspace)
+        settings = load_settings(root)
+        own = own_models(roster_with(*(root / folder for folder in settings.roster)), settings)
+        found = {"model": told(model or default_model())}
+        return found | {f"model of {name}": told(each) for name, each in own.items()}
     except CoordinatorError as error:
         return {"model": str(error)}

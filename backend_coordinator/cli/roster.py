@@ -37,7 +37,7 @@ def show(
 ) -> None:
     """Shows one member: what it sees, what it may do, whom it asks."""
     roster = _roster(workspace)
-    member = roster.get(name)
+    member = _with_model(roster.get(name), roster, workspace)
     if as_json:
         say_json(_json_of(member, prompt=prompt))
         return
@@ -88,6 +88,16 @@ def _roster(workspace: Path) -> "Roster":
     from backend_coordinator.nodes.tools.catalogue import roster_with
 
     return roster_with(*_folders(workspace))
+
+
+def _with_model(member: "Specialist", roster: "Roster", workspace: Path) -> "Specialist":
+    """The member with the model that the workspace's settings give it."""
+    from backend_coordinator.nodes.context import own_model
+    from backend_coordinator.nodes.workspace.user_repository import root_of
+    from backend_coordinator.settings import load_settings
+
+    own = own_model(member, roster, load_settings(root_of(workspace)))
+    return member.model_copy(update={"model": own})
 
 
 def _tools(member: "Specialist") -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.failure import Escalation
+from backend_coordinator.domain.usage import Usage
 
 _TASK = re.compile(r"backend-T\d{3}(?=:)")
 _NEXT = {"retry": "with the exact finding", "guide": "with this answer", "reassign": "on a fresh checkout"}
@@ -23,8 +24,7 @@ _ENDS = {
 class Worked:
     """What a specialist did between two other events; `tools` and `refused` count its calls by name."""
 
-    model_calls: int = 0
-    tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
     tools: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -129,8 +129,7 @@ def _count(attempt: Attempt, at: str, event: e.ModelCalled | e.ToolCalled) -> No
     worked = attempt.moments[-1][1]
     assert isinstance(worked, Worked)
     if isinstance(event, e.ModelCalled):
-        worked.model_calls += 1
-        worked.tokens += event.usage.input_tokens + event.usage.output_tokens
+        worked.usage += event.usage
     else:
         worked.tools[event.tool] += 1
         worked.refused[event.tool] += not event.ok
@@ -166,7 +165,9 @@ def _dumped(moment: e.Event | Worked) -> dict[str, object]:
     if not isinstance(moment, Worked):
         return moment.model_dump(mode="json", exclude={"version"})
     counts = {"tools": dict(moment.tools), "refused": dict(+moment.refused)}
-    return {"type": "worked", "model_calls": moment.model_calls, "tokens": moment.tokens, **counts}
+    used = moment.usage
+    tokens = None if used.uncounted_calls else used.input_tokens + used.output_tokens
+    return {"type": "worked", "model_calls": used.model_calls, "tokens": tokens, **counts}
 
 
 def with_outcome(attempts: Sequence[Attempt], index: int) -> Iterator[tuple[str, e.Event | Worked, str]]:

@@ -80,7 +80,9 @@ def _worked(worked: Worked) -> str:
         f"{tool} {count}" + (f" ({worked.refused[tool]} refused)" if worked.refused[tool] else "")
         for tool, count in sorted(worked.tools.items())
     ]
-    model = f"{worked.model_calls} model call{'s' if worked.model_calls != 1 else ''}, {worked.tokens} tokens"
+    used = worked.usage
+    tokens = "tokens unknown" if used.uncounted_calls else f"{used.input_tokens + used.output_tokens} tokens"
+    model = f"{used.model_calls} model call{'s' if used.model_calls != 1 else ''}, {tokens}"
     return f"worked: {model}; tools: {', '.join(calls) or 'none'}"
 
 

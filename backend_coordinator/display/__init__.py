@@ -9,10 +9,11 @@ from backend_coordinator.display.picture import drawing
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.report import Report
 from backend_coordinator.domain.verdict import Outcome, Verdict
+from backend_coordinator.nodes import costs
 from backend_coordinator.nodes.gates.registry import BY_ID, ITEMS, Category
 from backend_coordinator.nodes.workspace.git import GitError, run_git
 
-__all__ = ["Shown", "diff", "gate_matrix", "metrics", "plan_picture", "plan_table", "progress"]
+__all__ = ["Shown", "diff", "gate_matrix", "metrics", "plan_picture", "plan_table", "progress", "usage"]
 _SIGNS = dict(zip(Outcome, ("✓", "✗", "?", "n/a", "waived"), strict=True))
 
 
@@ -67,6 +68,11 @@ def metrics(report: Report) -> Shown:
     """The report's metrics with their units, and how each was computed."""
     cells = [(m.name, "not measured" if m.value is None else f"{m.value:g} {m.unit}", m.how) for m in report.metrics]
     return table(cells, "metric", "value", "how")
+
+
+def usage(report: Report) -> Shown:
+    """What the model calls took, by task and by the coordinator's verbs."""
+    return table(list(costs.rows(report.calls, report.usage, report.coordination)), *costs.HEADINGS)
 
 
 def _said(outcome: Outcome) -> str:

@@ -1,5 +1,6 @@
 """What a run tells while it goes: typed events, each a line of the run's journal."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -10,6 +11,9 @@ from backend_coordinator.domain.failure import Escalation, FailureClass
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome
+
+COORDINATOR = "backend-coordinator"
+_TASK = re.compile(r"backend-T\d{3}")
 
 
 class _Event(Value):
@@ -64,21 +68,34 @@ class TaskStarted(_Event):
 
 
 class ModelCalled(_Event):
-    """One completed model call; `purpose` is a task id or a coordinator's verb."""
+    """One model call that ended; `purpose` is a task id or begins with a coordinator's verb.
+
+    `specialist` is who asked, `failed` names the fault of a call that brought no answer.
+    """
 
     type: Literal["model_called"] = "model_called"
     purpose: str
     usage: Usage
+    specialist: str = COORDINATOR
+    model: str = ""
+    failed: str = ""
+
+    @property
+    def task(self) -> str | None:
+        """The task in whose loop it was made; None for the coordinator's and consulted peers' calls."""
+        return self.purpose if _TASK.fullmatch(self.purpose) else None
 
 
 class ToolCalled(_Event):
-    """One tool call with what came of it."""
+    """One tool call of a specialist with what came of it, and how many seconds it took."""
 
     type: Literal["tool_called"] = "tool_called"
     task: str
     tool: str
     subject: str
     ok: bool
+    specialist: str = ""
+    seconds: float = 0.0
 
 
 class Delivered(_Event):

@@ -7,13 +7,14 @@ from pydantic import Field
 
 from backend_coordinator.domain.base import Value
 
-Choice = Literal["guide", "waive", "abandon", "abort", "approve", "reject"]
+Choice = Literal["guide", "waive", "abandon", "abort", "approve", "reject", "retry"]
 
 
 class Answer(Value):
     """One answer; `text` is required for guide and waive, `by` names who decided.
 
     `items` and `expires` belong to waive: which of the failed items (none named means all), and until which day.
+    `retry` says that what could not be used can be used now.
     """
 
     decision: Choice

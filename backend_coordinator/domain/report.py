@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
+from backend_coordinator.domain.events import ModelCalled
 from backend_coordinator.domain.failure import Attempt, Escalation
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
@@ -73,6 +76,8 @@ class Report(Value):
     commit: str
     tree: str
     model: str
+    models: dict[str, str] = Field(default_factory=dict)
+    """Model strings of those who have another one."""
     sandbox: str
     tasks: tuple[TaskResult, ...]
     verdicts: tuple[Verdict, ...]
@@ -85,4 +90,6 @@ class Report(Value):
     usage: Usage
     coordination: Usage
     """The part of `usage` that analysis, decomposition, reviews and consultations took."""
+    calls: tuple[ModelCalled, ...] = ()
+    """All model calls, oldest first."""
     seconds: float

@@ -24,7 +24,7 @@ from backend_coordinator.errors import UnknownSpecialist
 Decision = Literal["allow", "ask", "deny"]
 Role = Literal["specialist", "consultant", "external"]
 
-PROTOCOL_TOOLS = frozenset({"check", "report_need", "submit"})
+PROTOCOL_TOOLS = frozenset({"check", "recall", "report_need", "submit"})
 """Tools a working specialist has unless its file switches them off: without them it could not end."""
 
 

@@ -9,8 +9,9 @@ class Usage(Value):
     """Counts of one call, attempt, task or run.
 
     `model_calls` are complete answers, `retries` the requests it took beyond those; `turns` are the answers within a
-    specialist's loop. `cached_tokens` are a part of `input_tokens`. `money` is in US dollars and holds only calls
-    whose price is known; `unpriced_calls` are the others. `seconds` is time spent waiting for models.
+    specialist's loop, `tool_calls` those that ran. `cached_tokens` are a part of `input_tokens`; `uncounted_calls` are
+    answers whose server did not say how many tokens they took. `money` is in US dollars and holds only calls whose
+    price is known; `unpriced_calls` are the others. `seconds` is time spent waiting for models.
     """
 
     model_calls: int = 0
@@ -20,6 +21,7 @@ class Usage(Value):
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    uncounted_calls: int = 0
     money: float = 0.0
     unpriced_calls: int = 0
     seconds: float = 0.0
@@ -29,10 +31,14 @@ class Usage(Value):
         return Usage(**{name: mine[name] + theirs[name] for name in mine})
 
 
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+
+
 class Limits(Value):
     """Upper bounds; None means none. `money` is in US dollars, `turns` counts a specialist's answers.
 
-    `seconds` is wall time of work, tools included; waiting for a turn or for a person does not count.
+    `seconds` of a task or a specialist are those of its model calls and tools, of a run those in which a process drove
+    it; waiting for people does not count.
     """
 
     model_calls: int | None = Field(default=None, ge=1)
@@ -45,16 +51,22 @@ class Limits(Value):
     seconds: float | None = Field(default=None, gt=0)
 
     def exceeded_by(self, usage: Usage, seconds: float = 0.0) -> str | None:
-        """A sentence naming the first limit that `usage` or `seconds` of work reached, or None."""
+        """A sentence naming the first limit that `usage` or `seconds` of work reached, or None.
+
+        A limit of something that could not be counted is reached with the first such call.
+        """
+        unknown = {**dict.fromkeys(_TOKENS, usage.uncounted_calls), "money": usage.unpriced_calls}
         used = {
             **{name: getattr(usage, name) for name in Limits.model_fields if name in Usage.model_fields},
             "total_tokens": usage.input_tokens + usage.output_tokens,
             "seconds": seconds,
         }
         for name, amount in used.items():
-            bound = getattr(self, name)
+            bound, told = getattr(self, name), name.replace("_", " ")
+            if bound is not None and unknown.get(name):
+                return f"{told}: {unknown[name]} model calls used an unknown amount"
             if bound is not None and amount >= bound:
-                return f"{name.replace('_', ' ')}: {amount:g} of {bound:g} used"
+                return f"{told}: {amount:.10g} of {bound:.10g} used"
         return None
 
 

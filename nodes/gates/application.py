@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from backend_coordinator.domain.verdict import Evidence, Verdict
 from backend_coordinator.nodes.gates.calls import module_name
-from backend_coordinator.nodes.gates.evidence import digest, one_line, unknown
+from backend_coordinator.nodes.gates.evidence import one_line, unknown
 from backend_coordinator.nodes.gates.files import is_code, product_python, serves
 from backend_coordinator.nodes.gates.openapi import Document, Operation, contracts, unnamed
-from backend_coordinator.nodes.gates.scratch import QUICK, copied, installed, shadowed
+from backend_coordinator.nodes.gates.scratch import QUICK, copied, installed, obstacle
 from backend_coordinator.nodes.gates.shared import once
-from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.source import modules_of
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.trees import Tree
 
 _USUAL = ("main", "app", "application", "server", "api", "asgi", "__init__")
+_FACTORIES = frozenset({"create_app", "make_app", "build_app", "get_app"})
 
 
 class Spot(NamedTuple):
@@ -109,29 +110,18 @@ async def _application(tree: Tree, environment: Environment) -> Application:
     place = min(_places(tree, environment), key=_rank, default=None)
     if place is None:
         return Application()
-    if place.unit.problem:
-        return Application(place.path, f"the environment cannot be built: {place.unit.problem}")
-    if intruder := shadowed(tree.path / place.unit.root):
-        return Application(place.path, f"{intruder} would run in place of a tool: rename it")
+    if problem := obstacle(place.unit, tree.path):
+        return Application(place.path, problem)
     async with copied(tree.path, environment) as scratch:
         if "fastapi" not in await installed(scratch, place.unit.root):
             return Application(place.path, "fastapi is not installed: declare it in the project's dependencies")
         target = scratch.results / "app.json"
         command = ["python", scratch.script("dump_app"), place.module, place.name, str(target)]
         done = await scratch.run(command, place.unit.root, QUICK)
-        output = scratch.plain(done.output)
         if not target.exists():
-            last = one_line((output.strip().splitlines() or ["no message"])[-1], 200)
-            return Application(place.path, f"{place.path} cannot be imported: {last}")
+            return Application(place.path, f"{place.path} cannot be imported: {scratch.last_line(done)}")
         dump = json.loads(target.read_text())
-    evidence = Evidence(
-        tool="fastapi",
-        version=dump["version"],
-        command=tuple(scratch.plain(word) for word in command),
-        exit_code=done.exit_code,
-        output_sha256=digest(output),
-        summary=f"app.openapi() of {place.module}:{place.name}",
-    )
+    evidence = scratch.evidence("fastapi", dump["version"], done, f"app.openapi() of {place.module}:{place.name}")
     root = PurePosixPath(place.unit.root)
     return Application(
         place.path,
@@ -162,17 +152,14 @@ def _places(tree: Tree, environment: Environment) -> Iterator[_Place]:
         unit = next((u for u in units if PurePosixPath(path).is_relative_to(u.root)), None)
         if unit is None or ("FastAPI" not in text and "create_app" not in text):
             continue
-        try:
-            names = list(_names(parse(text)))
-        except SyntaxError:
-            continue
-        module = module_name(path, unit.root)
-        yield from (_Place(unit, path, module, name) for name in names if module)
+        name = module_name(path, unit.root)
+        for module in modules_of(tree, (path,)).values() if name else ():
+            yield from (_Place(unit, path, name, made) for made in _names(module))
 
 
 def _names(module: ast.Module) -> Iterator[str]:
     """Names bound to an application first, then factories that need no argument."""
-    made = {"FastAPI", "create_app", "make_app", "build_app", "get_app"}
+    made = {"FastAPI", *_FACTORIES}
     for node in module.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
@@ -191,4 +178,4 @@ def _names(module: ast.Module) -> Iterator[str]:
 def _rank(place: _Place) -> tuple[bool, int, int, str]:
     stem = PurePosixPath(place.path).stem
     usual = _USUAL.index(stem) if stem in _USUAL else len(_USUAL)
-    return place.name in {"create_app", "make_app", "build_app", "get_app"}, usual, place.path.count("/"), place.path
+    return place.name in _FACTORIES, usual, place.path.count("/"), place.path

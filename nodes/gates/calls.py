@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from backend_coordinator.nodes.gates import syntax
 from backend_coordinator.nodes.gates.files import product_python
 from backend_coordinator.nodes.gates.shared import once
-from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.source import modules_of
 from backend_coordinator.nodes.gates.syntax import Function
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -63,11 +63,7 @@ class Code:
         self._paths: dict[tuple[str, str], str] = {}
         self._names: dict[str, dict[str, _Binding]] = {}
         self._sites: dict[tuple[str, int], Site] = {}
-        for path in product_python(tree, frozenset(tree.files)):
-            try:
-                module = parse(tree.read(path) or "")
-            except (SyntaxError, ValueError, RecursionError):
-                continue
+        for path, module in modules_of(tree, product_python(tree, frozenset(tree.files))).items():
             if (root := self._root(path)) is not None:
                 self._paths[root, module_name(path, root)] = path
                 self._names[path] = dict(self._bindings(path, module))
@@ -175,11 +171,6 @@ class Code:
         return None
 
 
-def is_async(site: Site) -> bool:
-    """Whether it runs in the event loop."""
-    return isinstance(site.function, ast.AsyncFunctionDef)
-
-
 async def code_of(tree: Tree, environment: Environment) -> Code:
     """The tree's Python, read once for all checks of an inspection."""
     roots = [unit.root for unit in environment.units]
@@ -203,11 +194,8 @@ def _bound(function: Function, name: str) -> ast.expr | Literal[False] | None:
     if name in syntax.parameters(function):
         return next((argument.annotation for argument in every if argument.arg == name), None)
     for node in executed(function):
-        if (
-            isinstance(node, ast.withitem)
-            and isinstance(node.optional_vars, ast.Name)
-            and node.optional_vars.id == name
-        ):
-            return node.context_expr
+        match node:
+            case ast.withitem(context_expr=value, optional_vars=ast.Name(id=bound)) if bound == name:
+                return value
     values = list(syntax.assigned(function, name))
     return (values[0] if len(values) == 1 else None) if values else False

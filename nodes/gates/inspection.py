@@ -64,43 +64,28 @@ async def inspect(
     `changed` are the paths that differ (all paths where `base` is None). Checks share one test run.
     """
     checks = checks_of(stage)
-    subject = _Subject(base, head, changed, environment, cache)
+    units = [unit.problem for unit in environment.units]
+    place = [environment.digest, units, environment.services]
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def run(check: Check) -> Verdict:
+        named = [head.oid, base.oid if base else "", check.name, place, version_of("backend-coordinator")]
+        key = digest(json.dumps(named))
         async with slots:
-            return await subject.answer(check)
+            if cache and (kept := cache.get(key)):
+                return kept
+            try:
+                verdict = await check.run(base, head, changed, environment)
+            except Exception as error:  # noqa: BLE001 - one broken check must not silence the other items
+                return unknown(check.item, f"{check.name} broke: {type(error).__name__}: {error}")
+            if cache:
+                cache.put(key, _bound(verdict, head))
+            return verdict
 
     async with sharing(cache.memory if cache else {}):
-        verdicts = await asyncio.gather(*(run(check) for check in checks))
+        verdicts = await asyncio.gather(*map(run, checks))
     decided = list(zip(checks, verdicts, strict=True))
     return tuple(_bound(_decide(item, decided), head) for item in ITEMS)
-
-
-@dataclass(frozen=True)
-class _Subject:
-    base: Tree | None
-    head: Tree
-    changed: frozenset[str]
-    environment: Environment
-    cache: VerdictCache | None
-
-    async def answer(self, check: Check) -> Verdict:
-        key = self._key(check)
-        if self.cache and (kept := self.cache.get(key)):
-            return kept
-        try:
-            verdict = await check.run(self.base, self.head, self.changed, self.environment)
-        except Exception as error:  # noqa: BLE001 - one broken check must not silence the other items
-            return unknown(check.item, f"{check.name} broke: {type(error).__name__}: {error}")
-        if self.cache:
-            self.cache.put(key, _bound(verdict, self.head))
-        return verdict
-
-    def _key(self, check: Check) -> str:
-        base = self.base.oid if self.base else ""
-        place = [self.environment.digest, [unit.problem for unit in self.environment.units], self.environment.services]
-        return digest(json.dumps([self.head.oid, base, check.name, place, version_of("backend-coordinator")]))
 
 
 def _decide(item: Item, decided: Sequence[tuple[Check, Verdict]]) -> Verdict:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from backend_coordinator.domain.verdict import Evidence, Finding
 from backend_coordinator.nodes.gates.evidence import MOST_FINDINGS, digest, one_line
-from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, shadowed
+from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, obstacle
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.sandbox import STATIC
 
 _INI_FILES = ("setup.cfg", "tox.ini", ".flake8", "mypy.ini", ".mypy.ini")
+PYTEST_SECTIONS = {"pyproject.toml": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
+"""Where pytest is configured in files that configure other tools too."""
+
 _TIDYING = replace(STATIC, name="tidying", edits=True)
 _RUNS_OF = ("Makefile", "justfile", "noxfile.py", "tox.ini", ".pre-commit-config.yaml")
 _LINE = re.compile(r"^(?P<path>[^:\n]+\.pyi?):(?P<line>\d+):(?:\d+:)? (?:error: )?(?P<message>.+)$", re.MULTILINE)
@@ -113,10 +116,8 @@ async def _run_linters(directory: Path, environment: Environment) -> tuple[ToolR
 
 async def _run(scratch: Scratch, unit: Unit, linter: _Linter, versions: Mapping[str, str]) -> ToolRun:
     tool = linter.tool
-    if unit.problem:
-        return ToolRun(tool, problem=f"the environment cannot be built: {unit.problem}")
-    if intruder := shadowed(scratch.tree / unit.root):
-        return ToolRun(tool, problem=f"{intruder} would run in place of a tool: rename it")
+    if problem := obstacle(unit, scratch.tree):
+        return ToolRun(tool, problem)
     if tool not in versions:
         return ToolRun(tool, problem=f"{tool} is configured but not installed: add it to the test dependencies")
     command = ["python", "-m", *linter.command]
@@ -137,9 +138,9 @@ async def tidy(directory: Path, paths: Sequence[str], environment: Environment) 
     before = {path: (directory / path).read_bytes() for path in paths}
     for unit in environment.units:
         inside = [path for path in paths if environment.unit_of((directory / path).parent) == unit]
-        root = directory / unit.root
-        if not inside or unit.problem or shadowed(root):
+        if not inside or obstacle(unit, directory):
             continue
+        root = directory / unit.root
         names = [Path(path).relative_to(unit.root).as_posix() for path in inside]
         for linter in _configured_linters(root):
             if linter.fix:

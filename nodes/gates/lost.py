@@ -7,14 +7,13 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from backend_coordinator.nodes.gates.files import is_test
-from backend_coordinator.nodes.gates.linters import configured
+from backend_coordinator.nodes.gates.linters import PYTEST_SECTIONS, configured
 from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.gates.syntax import module_path
 from backend_coordinator.nodes.gates.testrun import TestRun
 from backend_coordinator.nodes.workspace.trees import Tree
 
 _CONFIGURES_ONLY_PYTEST = frozenset({"pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"})
-_SECTIONS = {"pyproject.toml": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
 
 
 class Lost(NamedTuple):
@@ -31,7 +30,7 @@ def may_lose_tests(base: Tree, head: Tree, changed: frozenset[str]) -> bool:
 
 
 def _touches(base: Tree, head: Tree, path: PurePosixPath, tests: list[PurePosixPath]) -> bool:
-    if section := _SECTIONS.get(path.name):
+    if section := PYTEST_SECTIONS.get(path.name):
         before, after = (configured(tree.path / path).get(section) for tree in (base, head))
         return before != after
     if path.name == "conftest.py":

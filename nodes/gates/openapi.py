@@ -15,6 +15,8 @@ from backend_coordinator.nodes.workspace.trees import Tree
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _MARK = re.compile(r"""^\s*\{?\s*["']?openapi["']?\s*:\s*["']?3""", re.MULTILINE)
 _MOST_NODES = 200_000
+_CARRIERS = ("items", "results", "data", "records", "entries")
+"""Names of fields in which an answer wraps a list."""
 Node = Mapping[str, object]
 
 
@@ -95,7 +97,8 @@ class Document:
 
     def problems(self) -> tuple[str, ...]:
         """Why the document is not valid OpenAPI 3, one line each; references to other files are not followed."""
-        if foreign := sorted({ref for ref in _references(self.content) if not ref.startswith("#")}):
+        references = (as_node(node).get("$ref") for node in _nodes(self.content))
+        if foreign := sorted(ref for ref in references if isinstance(ref, str) and not ref.startswith("#")):
             raise ForeignReference(foreign[0])
         old = str(self.content.get("openapi")).startswith("3.0")
         validator = (OpenAPIV30SpecValidator if old else OpenAPIV31SpecValidator)(dict(self.content))
@@ -152,14 +155,7 @@ class Document:
         schema = self.resolve(media.get("schema"))
         if schema.get("type") == "array":
             return schema
-        names = {
-            "items",
-            "results",
-            "data",
-            "records",
-            "entries",
-            path.rstrip("/").rpartition("/")[2].replace("-", "_"),
-        }
+        names = {*_CARRIERS, path.rstrip("/").rpartition("/")[2].replace("-", "_")}
         properties = [self.resolve(v) for k, v in as_node(schema.get("properties")).items() if k in names]
         return next((p for p in properties if p.get("type") == "array"), None)
 
@@ -187,11 +183,8 @@ class ForeignReference(Exception):
 
 def contracts(tree: Tree) -> tuple[Document, ...]:
     """Every OpenAPI 3 document of the tree; one that cannot be read has its problem as only content."""
-    found = []
-    for path in tree.files:
-        if path.endswith((".yaml", ".yml", ".json")) and _MARK.search(text := tree.read(path) or ""):
-            found.append(_load(path, text))
-    return tuple(found)
+    texts = {path: tree.read(path) or "" for path in tree.files if path.endswith((".yaml", ".yml", ".json"))}
+    return tuple(_load(path, text) for path, text in texts.items() if _MARK.search(text))
 
 
 def _load(path: str, text: str) -> Document:
@@ -206,23 +199,16 @@ def _load(path: str, text: str) -> Document:
 
 
 def _too_large(content: object) -> bool:
-    stack, seen = [content], 0
-    while stack and seen <= _MOST_NODES:
-        seen += 1
+    return any(number >= _MOST_NODES for number, _ in enumerate(_nodes(content)))
+
+
+def _nodes(content: object) -> Iterator[object]:
+    """Everything in a document; what it repeats by reference counts each time."""
+    stack = [content]
+    while stack:
         node = stack.pop()
+        yield node
         stack.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-    return seen > _MOST_NODES
-
-
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(reference := node.get("$ref"), str):
-            yield reference
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
 
 
 def as_node(value: object) -> Node:

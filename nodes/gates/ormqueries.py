@@ -3,28 +3,11 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from backend_coordinator.nodes.gates.syntax import Function, called, last
 
-_OPERATORS: Mapping[type[ast.cmpop], str] = {
-    ast.Eq: "=",
-    ast.Is: "=",
-    ast.In: "=",
-    ast.Lt: "<",
-    ast.LtE: "<",
-    ast.Gt: "<",
-    ast.GtE: "<",
-}
-
-
-class Filter(NamedTuple):
-    """One column that one function looks for."""
-
-    line: int
-    verb: str
-    table: str
-    condition: str
+_EQUAL = (ast.Eq, ast.Is, ast.In)
+_ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 def filtered(modules: Mapping[str, ast.Module]) -> Iterator[tuple[str, int, str]]:
@@ -36,27 +19,27 @@ def filtered(modules: Mapping[str, ast.Module]) -> Iterator[tuple[str, int, str]
     for path, module in modules.items() if tables else ():
         for function in (node for node in ast.walk(module) if isinstance(node, Function)):
             groups = defaultdict(list)
-            for found in _filters(function, tables):
-                groups[found.verb, found.table].append(found)
+            for line, verb, table, condition in _filters(function, tables):
+                groups[verb, table].append((line, condition))
             for (verb, table), group in groups.items():
-                conditions = " AND ".join(dict.fromkeys(found.condition for found in group))
-                yield path, group[0].line, f'{verb} FROM "{table}" WHERE {conditions}'
+                conditions = " AND ".join(dict.fromkeys(condition for _, condition in group))
+                yield path, group[0][0], f'{verb} FROM "{table}" WHERE {conditions}'
 
 
 def _tables(modules: Mapping[str, ast.Module]) -> Iterator[tuple[str, str]]:
     for module in modules.values():
         for node in ast.walk(module):
             if isinstance(node, ast.ClassDef):
-                named = [
-                    s.value for s in node.body if isinstance(s, ast.Assign) and last(s.targets[0]) == "__tablename__"
-                ]
+                assigned = [s for s in node.body if isinstance(s, ast.Assign)]
+                named = [s.value for s in assigned if last(s.targets[0]) == "__tablename__"]
                 if named and isinstance(named[0], ast.Constant):
                     yield node.name, str(named[0].value)
                 elif any(keyword.arg == "table" for keyword in node.keywords):
                     yield node.name, node.name.lower()
 
 
-def _filters(function: ast.AST, tables: Mapping[str, str]) -> Iterator[Filter]:
+def _filters(function: ast.AST, tables: Mapping[str, str]) -> Iterator[tuple[int, str, str, str]]:
+    """(line, verb, table, condition) of each column that a function looks for."""
     for node in ast.walk(function):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -65,12 +48,12 @@ def _filters(function: ast.AST, tables: Mapping[str, str]) -> Iterator[Filter]:
         if node.func.attr in {"where", "filter"}:
             for argument in node.args:
                 if found := _condition(argument, tables):
-                    yield Filter(node.lineno, verb, *found)
+                    yield node.lineno, verb, *found
         elif node.func.attr == "filter_by":
             subject = chain.get("select") or chain.get("query") or chain.get("delete")
             table = tables.get(last(subject.args[0]), "") if subject and subject.args else ""
             for keyword in node.keywords if table else ():
-                yield Filter(node.lineno, verb, table, f'"{keyword.arg}" = ?')
+                yield node.lineno, verb, table, f'"{keyword.arg}" = ?'
 
 
 def _condition(node: ast.expr, tables: Mapping[str, str]) -> tuple[str, str] | None:
@@ -78,8 +61,8 @@ def _condition(node: ast.expr, tables: Mapping[str, str]) -> tuple[str, str] | N
     match node:
         case ast.Compare(left=ast.Attribute(value=ast.Name(id=model), attr=column), ops=[op], comparators=[value]):
             joins = isinstance(value, ast.Attribute) and last(value.value) in tables
-            if model in tables and type(op) in _OPERATORS and not joins:
-                return tables[model], f'"{column}" {_OPERATORS[type(op)]} ?'
+            if model in tables and isinstance(op, _EQUAL + _ORDERED) and not joins:
+                return tables[model], f'"{column}" {"=" if isinstance(op, _EQUAL) else "<"} ?'
         case ast.Call(
             func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=model), attr=column), attr="in_" | "is_")
         ):

@@ -11,8 +11,8 @@ from xml.etree.ElementTree import ParseError
 
 from backend_coordinator.nodes.gates.evidence import place
 from backend_coordinator.nodes.gates.files import is_test
-from backend_coordinator.nodes.gates.linters import ToolRun, configured, run_linters
-from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, shadowed
+from backend_coordinator.nodes.gates.linters import PYTEST_SECTIONS, ToolRun, configured, run_linters
+from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, obstacle
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.gates.testrun import (
     Request,
@@ -20,8 +20,8 @@ from backend_coordinator.nodes.gates.testrun import (
     TestRun,
     Timing,
     read_coverage,
-    read_junit,
     together,
+    with_junit,
 )
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 
@@ -101,16 +101,13 @@ async def _run_unit(scratch: Scratch, unit: Unit) -> TestRun:
     tests = _tests(root, [scratch.tree / other for other in inner])
     if not tests:
         return TestRun("none")
-    if unit.problem:
-        return TestRun("pytest", problem=f"the environment cannot be built: {unit.problem}")
-    if intruder := shadowed(root):
-        return TestRun("pytest", problem=f"{intruder} would run in place of a tool: rename it")
+    if problem := obstacle(unit, scratch.tree):
+        return TestRun("pytest", problem)
     versions = await installed(scratch, unit.root)
     runner = _runner(root, tests, versions)
     for tool in ("coverage", *(["pytest"] if runner == "pytest" else [])):
         if tool not in versions:
-            fix = f"{tool} is not installed: declare it in the project's test dependencies"
-            return TestRun(runner, problem=fix)
+            return TestRun(runner, f"{tool} is not installed: declare it in the project's test dependencies")
     if problem := await scratch.environment.probe_imports(scratch.tree):
         return TestRun(runner, problem=problem)
     return await _measure(scratch, unit, runner, versions, [Path(i).relative_to(unit.root) for i in inner])
@@ -160,24 +157,18 @@ def _pytest_options(results: Path, versions: Mapping[str, str]) -> list[str]:
 
 def _read(run: TestRun, scratch: Scratch, prefix: str) -> TestRun:
     try:
-        found = read_junit(scratch.results / "junit.xml", prefix)
+        found = with_junit(run, scratch.results / "junit.xml", prefix)
         noted = json.loads((scratch.results / "requests.json").read_text())
         coverage = read_coverage(scratch.results / "coverage.json", prefix)
     except (OSError, ParseError, ValueError) as error:
         return replace(run, problem=f"{run.runner} left no readable results: {type(error).__name__}: {error}")
     return replace(
-        run,
-        passed=found.passed,
-        failed=found.failed,
-        skipped=found.skipped,
-        errors=found.errors,
-        passing=found.passing,
+        found,
         failing={test: scratch.plain(text) for test, text in found.failing.items()},
         coverage=coverage,
         requests=frozenset(Request(*request) for request in noted["requests"]),
         timings=tuple(Timing(*timing) for timing in noted["times"]),
         statements=tuple(noted["statements"]),
-        measured=found.measured,
     )
 
 
@@ -193,14 +184,9 @@ def _tests(root: Path, inner: list[Path]) -> list[Path]:
 
 def _runner(root: Path, tests: list[Path], versions: Mapping[str, str]) -> Runner:
     """pytest where it is configured, installed or imported; it runs unittest's cases too."""
-    if "pytest" in versions or _configures_pytest(root):
+    sections = {**PYTEST_SECTIONS, "pytest.ini": "pytest"}.items()
+    configures = any(section in configured(root / name) for name, section in sections)
+    if "pytest" in versions or configures or (root / "conftest.py").exists():
         return "pytest"
     texts = [path.read_text(errors="replace") for path in tests]
     return "unittest" if any("unittest" in text for text in texts) else "pytest"
-
-
-def _configures_pytest(root: Path) -> bool:
-    sections = {"pytest.ini": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
-    if any(section in configured(root / name) for name, section in sections.items()):
-        return True
-    return (root / "conftest.py").exists() or "pytest" in configured(root / "pyproject.toml")

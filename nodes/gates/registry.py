@@ -57,8 +57,7 @@ def check(item: str, *, stage: Stage = "delivery", supports: bool = False) -> Ca
     Raises ValueError for an item the checklist does not have.
     """
     if item not in BY_ID:
-        msg = f"no item {item!r} in the checklist"
-        raise ValueError(msg)
+        raise ValueError(f"no item {item!r} in the checklist")
 
     def declare(function: CheckFunction) -> Check:
         return Check(item, getattr(function, "__name__", item), stage, function, supports)

@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from backend_coordinator.domain.verdict import Evidence
-from backend_coordinator.nodes.gates.evidence import digest, one_line
+from backend_coordinator.nodes.gates.evidence import one_line
 from backend_coordinator.nodes.gates.files import is_test, product_python
 from backend_coordinator.nodes.gates.scratch import QUICK, copied, shadowed
 from backend_coordinator.nodes.gates.shared import once
-from backend_coordinator.nodes.gates.sqlqueries import Query, modules_of, queries_of
+from backend_coordinator.nodes.gates.source import modules_of
+from backend_coordinator.nodes.gates.sqlqueries import Query, queries_of
 from backend_coordinator.nodes.gates.syntax import module_path
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -178,23 +179,13 @@ async def _schema(tree: Tree, environment: Environment) -> Schema:
         paths = [str(scratch.results / "db.sqlite"), str(request), str(answer)]
         command = ["python", *([] if runs_code else ["-I"]), scratch.script("rehearse_schema"), *paths]
         done = await scratch.run(command, unit.root, QUICK)
-        output = answer.read_text() if answer.exists() else scratch.plain(done.output)
-        found = json.loads(output) if answer.exists() else None
-        plain = tuple(scratch.plain(word) for word in command)
-    if found is None:
-        last = (output.strip().splitlines() or ["no message"])[-1]
-        return Schema(problem=f"the schema cannot be built: {one_line(last, 200)}", sources=sources.paths)
+        if not answer.exists():
+            return Schema(problem=f"the schema cannot be built: {scratch.last_line(done)}", sources=sources.paths)
+        output = answer.read_text()
+    found = json.loads(output)
     tables = {table["name"]: _table(tree, table, sources.paths) for table in found["tables"]}
-    evidence = Evidence(
-        tool="sqlite",
-        version=found["sqlite"],
-        command=plain,
-        exit_code=done.exit_code,
-        output_sha256=digest(output),
-        summary=one_line(
-            found["problem"] or f"built the tables {', '.join(tables)}; planned {len(found['plans'])} queries"
-        ),
-    )
+    summary = found["problem"] or f"built the tables {', '.join(tables)}; planned {len(found['plans'])} queries"
+    evidence = scratch.evidence("sqlite", found["sqlite"], replace(done, output=output), summary)
     problem = f"the schema cannot be built on SQLite: {one_line(found['problem'], 200)}" if found["problem"] else None
     return _planned(Schema(tables, problem, sources.paths, queries, evidence=(evidence,)), found["plans"])
 

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backend_coordinator.domain.verdict import Evidence
 from backend_coordinator.nodes.gates import inside
-from backend_coordinator.nodes.workspace.environment import Environment
+from backend_coordinator.nodes.gates.evidence import digest, one_line
+from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.sandbox import TESTS, Profile
 
@@ -50,6 +52,21 @@ class Scratch:
         """`text` without the paths of this copy, so that it reads the same on every run."""
         return text.replace(f"{self.tree}/", "").replace(f"{self.results}/", "")
 
+    def last_line(self, done: Completed) -> str:
+        """The last line that `done` wrote, at most 200 characters: of a traceback the error."""
+        return one_line((self.plain(done.output).strip().splitlines() or ["no message"])[-1], 200)
+
+    def evidence(self, tool: str, version: str, done: Completed, summary: str) -> Evidence:
+        """`done`, which ran here, as evidence without findings."""
+        return Evidence(
+            tool=tool,
+            version=version,
+            command=tuple(map(self.plain, done.argv)),
+            exit_code=done.exit_code,
+            output_sha256=digest(self.plain(done.output)),
+            summary=one_line(summary),
+        )
+
 
 @asynccontextmanager
 async def copied(directory: Path, environment: Environment) -> AsyncIterator[Scratch]:
@@ -77,6 +94,14 @@ def shadowed(root: Path) -> str | None:
             if module and path.name.partition(".")[0] in _TOOLS:
                 return path.relative_to(root).as_posix()
     return None
+
+
+def obstacle(unit: Unit, tree: Path) -> str | None:
+    """Why nothing that runs in the unit of `tree` could be believed, or None."""
+    if unit.problem:
+        return f"the environment cannot be built: {unit.problem}"
+    intruder = shadowed(tree / unit.root)
+    return f"{intruder} would run in place of a tool: rename it" if intruder else None
 
 
 async def installed(scratch: Scratch, root: str) -> Mapping[str, str]:

@@ -37,13 +37,9 @@ async def once(key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         return await work()
     memory, begun = shared
     if key not in memory:
-        memory[key] = asyncio.ensure_future(_run(work))
+        memory[key] = asyncio.ensure_future(work())
         begun.add(key)
     return cast(T, await asyncio.shield(memory[key]))
-
-
-async def _run(work: Callable[[], Awaitable[T]]) -> object:
-    return await work()
 
 
 def _succeeded(task: asyncio.Task[object]) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from backend_coordinator.nodes.gates import syntax
 from backend_coordinator.nodes.gates.files import product_python
 from backend_coordinator.nodes.gates.ormqueries import filtered
-from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.source import modules_of
 from backend_coordinator.nodes.gates.sqltext import SQL, Program, mentions_sql
 from backend_coordinator.nodes.gates.syntax import called
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -21,17 +21,6 @@ _PLACEHOLDER = re.compile(r"%s|%\(\w+\)s")
 _OF_OWNER = frozenset({"strip", "lstrip", "rstrip", "split", "splitlines", "removesuffix"})
 _OF_ARGUMENT = frozenset({"cleandoc", "dedent", "text", "str", "cast"})
 _BUILDERS = frozenset({"select", "insert", "update", "delete", "where", "values", "filter_by", "order_by"})
-_ALTERNATIVES: Mapping[type[ast.expr], tuple[str, ...]] = {
-    ast.FormattedValue: ("value",),
-    ast.BinOp: ("left",),
-    ast.IfExp: ("body", "orelse"),
-    ast.Tuple: ("elts",),
-    ast.List: ("elts",),
-    ast.Set: ("elts",),
-    ast.Dict: ("keys",),
-    ast.GeneratorExp: ("elt",),
-    ast.ListComp: ("elt",),
-}
 _Fields = Mapping[str, ast.expr]
 
 
@@ -45,17 +34,6 @@ class Query(NamedTuple):
 
 class Unreadable(Exception):
     """A text that is not made of constants alone."""
-
-
-def modules_of(tree: Tree, paths: tuple[str, ...]) -> dict[str, ast.Module]:
-    """The syntax trees of those of `paths` that can be parsed."""
-    found = {}
-    for path in paths:
-        try:
-            found[path] = parse(tree.read(path) or "")
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-    return found
 
 
 def queries_of(tree: Tree) -> tuple[Query, ...]:
@@ -72,12 +50,13 @@ def queries_of(tree: Tree) -> tuple[Query, ...]:
 class _Texts:
     def __init__(self, program: Program, modules: Mapping[str, ast.Module]) -> None:
         self._program = program
-        self._records = list(_records(program, modules))
+        # Texts kept in one record belong together: those of two tables must not be mixed.
+        self._worlds: list[_Fields] = list(_records(program, modules)) or [{}]
 
     def queries(self, path: str) -> Iterator[Query]:
         for call in self._program.handed(path):
             try:
-                texts = {text for fields in self._worlds() for text in self._read(call.args[0], fields, 0)}
+                texts = {text for fields in self._worlds for text in self._read(call.args[0], fields, 0)}
             except Unreadable:
                 if not _builds(call.args[0]):
                     yield Query(path, call.lineno, ())
@@ -85,10 +64,6 @@ class _Texts:
             planned = tuple(sorted(_PLACEHOLDER.sub("?", text) for text in texts if _PLANNED.match(text)))
             if planned:
                 yield Query(path, call.lineno, planned)
-
-    def _worlds(self) -> list[_Fields]:
-        """Texts kept in one record belong together: those of two tables must not be mixed."""
-        return self._records or [{}]
 
     def _read(self, node: ast.expr, fields: _Fields, depth: int) -> set[str]:
         if depth > _DEPTH:
@@ -191,8 +166,15 @@ def _one_of(node: ast.expr) -> list[ast.expr]:
             return [owner]
         case ast.Call(args=[part, *_]) if called(node) in _OF_ARGUMENT:
             return [part]
-    values = [getattr(node, name) for name in _ALTERNATIVES.get(type(node), ())]
-    return [part for value in values for part in (value if isinstance(value, list) else [value]) if part]
+        case (
+            ast.FormattedValue(value=part) | ast.BinOp(left=part) | ast.GeneratorExp(elt=part) | ast.ListComp(elt=part)
+        ):
+            return [part]
+        case ast.IfExp(body=one, orelse=other):
+            return [one, other]
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(keys=parts):
+            return [part for part in parts if part]
+    return []
 
 
 def _builds(node: ast.expr) -> bool:

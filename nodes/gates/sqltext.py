@@ -7,26 +7,22 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
 from backend_coordinator.nodes.gates import syntax
-from backend_coordinator.nodes.gates.syntax import Function, Sources, called
+from backend_coordinator.nodes.gates.syntax import Function, Sources, called, words
 
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_SINKS = _words("exec_driver_sql execute executemany executescript fetch fetchrow fetchval raw")
-_TEXTS = _words("RawSQL read_sql read_sql_query text")
+_SINKS = words("exec_driver_sql execute executemany executescript fetch fetchrow fetchval raw")
+_TEXTS = words("RawSQL read_sql read_sql_query text")
 # Query builders quote and bind by themselves; numbers cannot carry SQL.
-_SAFE = _words(
+_SAFE = words(
     "select insert update delete union union_all exists SQL Identifier Literal Placeholder CreateTable "
     "DDL int float len bool"
 )
-_KEEPS = _words(
+_KEEPS = words(
     "join format strip lower upper replace removesuffix removeprefix values items keys get copy split splitlines"
 )
-_WRAPS = _words("sorted tuple list set reversed str dict enumerate zip dedent frozenset text cast")
+_WRAPS = words("sorted tuple list set reversed str dict enumerate zip dedent frozenset text cast")
 SQL = re.compile(
     r"(?is)^\s*(?:select|insert|update|delete|create|drop|alter|replace|with|pragma|merge|call|truncate)\b"
 )
@@ -36,24 +32,12 @@ _VALUE = re.compile(
 )
 
 
-_MADE_OF: Mapping[type[ast.expr], tuple[str, ...]] = {
-    ast.Constant: (),
-    ast.JoinedStr: ("values",),
-    ast.FormattedValue: ("value",),
-    ast.Starred: ("value",),
-    ast.Subscript: ("value",),
-    ast.BoolOp: ("values",),
-    ast.BinOp: ("left", "right"),
-    ast.IfExp: ("body", "orelse"),
-    ast.Tuple: ("elts",),
-    ast.List: ("elts",),
-    ast.Set: ("elts",),
-    ast.Dict: ("keys", "values"),
-    ast.ListComp: ("elt",),
-    ast.SetComp: ("elt",),
-    ast.GeneratorExp: ("elt",),
-    ast.DictComp: ("key", "value"),
-}
+# An index, a condition or a format does not become part of the text.
+_LEFT_OUT: Mapping[type[ast.expr], str] = {ast.Subscript: "slice", ast.IfExp: "test", ast.FormattedValue: "format_spec"}
+_MADE_OF_PARTS = (
+    *(ast.Constant, ast.JoinedStr, ast.Starred, ast.BoolOp, ast.BinOp, ast.Tuple, ast.List, ast.Set, ast.Dict),
+    *(ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, *_LEFT_OUT),
+)
 
 
 class Taint(IntEnum):
@@ -85,9 +69,9 @@ class Program:
                 elif isinstance(node, ast.ClassDef):
                     classes.append(node)
                 elif isinstance(node, ast.Assign):
-                    stored = [t.attr for t in node.targets if isinstance(t, ast.Attribute)]
-                    for name in stored:
-                        self.fields[name].append(node.value)
+                    for target in node.targets:
+                        if isinstance(target, ast.Attribute):
+                            self.fields[target.attr].append(node.value)
         for node in classes:
             self._declare(node)
 
@@ -156,17 +140,14 @@ class Program:
 
     def _traced(self, expression: ast.expr) -> bool:
         """True if nothing but constants of the program can flow into `expression`."""
-        seen: set[ast.expr] = set()
-        todo = [expression]
+        seen, todo = set(), [expression]
         while todo:
             node = todo.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            sources = self._sources(node)
-            if sources is None:
-                return False
-            todo += sources
+            if node not in seen:
+                seen.add(node)
+                if (sources := self._sources(node)) is None:
+                    return False
+                todo += sources
         return True
 
     def _sources(self, node: ast.expr) -> Sources:
@@ -179,10 +160,10 @@ class Program:
             return None if node.attr in self._outside else self.fields.get(node.attr)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             return [node.left]
-        if type(node) not in _MADE_OF:
+        if not isinstance(node, _MADE_OF_PARTS):
             return None
-        values = [getattr(node, name) for name in _MADE_OF[type(node)]]
-        return [part for value in values for part in (value if isinstance(value, list) else [value]) if part]
+        left_out = getattr(node, _LEFT_OUT.get(type(node), ""), None)
+        return [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr) and part is not left_out]
 
     def _call_sources(self, node: ast.Call) -> Sources:
         name = called(node)
@@ -256,9 +237,8 @@ class Program:
         return None
 
     def _passed(self, function: Function, name: str) -> Sources:
-        if function.decorator_list and not {"staticmethod", "classmethod"} & set(
-            map(syntax.last, function.decorator_list)
-        ):
+        decorators = {*map(syntax.last, function.decorator_list)}
+        if decorators and decorators.isdisjoint({"staticmethod", "classmethod"}):
             return None
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         names = names[1:] if names[:1] in (["self"], ["cls"]) else names

@@ -8,6 +8,11 @@ Sources = list[ast.expr] | None
 _ADDS = frozenset({"add", "append", "extend", "insert", "update"})
 
 
+def words(text: str) -> frozenset[str]:
+    """Names that are written with spaces between them."""
+    return frozenset(text.split())
+
+
 def called(call: ast.Call) -> str:
     """The last part of the name that is called."""
     return last(call.func)

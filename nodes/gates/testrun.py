@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 from xml.etree import ElementTree
@@ -73,11 +73,6 @@ class TestRun:
     seconds: float = 0.0
 
     @property
-    def output_sha256(self) -> str:
-        """sha256 of the whole output."""
-        return digest(self.output)
-
-    @property
     def green(self) -> bool:
         """At least one test passed, none failed, and the runner says so too."""
         return not self.problem and self.exit_code == 0 and not self.failing and self.passed > 0
@@ -88,6 +83,10 @@ class TestRun:
         counts = f"{self.passed} passed, {self.failed} failed, {self.errors} errors, {self.skipped} skipped"
         return self.problem or f"{self.runner}: {counts}"
 
+    def executed(self, path: str) -> frozenset[int]:
+        """The lines of the file at `path` that ran."""
+        return self.coverage[path].executed if path in self.coverage else frozenset()
+
     @property
     def evidence(self) -> Evidence:
         """This run as evidence; failing tests are its findings."""
@@ -97,7 +96,7 @@ class TestRun:
             version=self.version,
             command=self.command,
             exit_code=self.exit_code,
-            output_sha256=self.output_sha256,
+            output_sha256=digest(self.output),
             summary=one_line(self.summary),
             findings=findings[:MOST_FINDINGS],
         )
@@ -107,26 +106,18 @@ def together(first: TestRun, second: TestRun) -> TestRun:
     """Two units' runs as one; a problem of either is a problem of both."""
     if "none" in (first.runner, second.runner) and not first.problem and not second.problem:
         return second if first.runner == "none" else first
-    return TestRun(
-        runner=first.runner,
+    summed = ("passed", "failed", "skipped", "errors", "timings", "statements", "output", "seconds")
+    return replace(
+        first,
         problem=first.problem or second.problem,
         exit_code=first.exit_code or second.exit_code,
-        passed=first.passed + second.passed,
-        failed=first.failed + second.failed,
-        skipped=first.skipped + second.skipped,
-        errors=first.errors + second.errors,
         passing=first.passing | second.passing,
         failing={**first.failing, **second.failing},
         coverage={**first.coverage, **second.coverage},
         requests=first.requests | second.requests,
-        timings=first.timings + second.timings,
-        statements=first.statements + second.statements,
         measured=_largest((*first.measured.items(), *second.measured.items())),
         command=(*first.command, "&&", *second.command),
-        version=first.version,
-        coverage_version=first.coverage_version,
-        output=first.output + second.output,
-        seconds=first.seconds + second.seconds,
+        **{name: getattr(first, name) + getattr(second, name) for name in summed},
     )
 
 
@@ -157,35 +148,30 @@ def _fits(template: str, path: str) -> bool:
     return re.fullmatch("[^/]+".join(map(re.escape, parts)), path) is not None
 
 
-class Results(NamedTuple):
-    """What a JUnit file says."""
-
-    passed: int
-    failed: int
-    skipped: int
-    errors: int
-    passing: frozenset[str]
-    failing: Mapping[str, str]
-    measured: Mapping[str, float]
-
-
-def read_junit(path: Path, prefix: str) -> Results:
-    """Counts, figures, and ids with `prefix` in front; raises OSError or ParseError without a whole file."""
+def with_junit(run: TestRun, path: Path, prefix: str) -> TestRun:
+    """`run` with what a JUnit file says, `prefix` before ids; raises OSError or ParseError without a whole file."""
     root = ElementTree.parse(path).getroot()
     suites = [root] if root.tag == "testsuite" else list(root)
     tests, failed, errors, skipped = (
         sum(int(suite.get(name, "0")) for suite in suites) for name in ("tests", "failures", "errors", "skipped")
     )
+    cases = [(prefix + _test_id(case), case) for case in root.iter("testcase")]
     failing = {
-        prefix + _test_id(case): f"{bad.get('message', '')}\n{bad.text or ''}".strip()
-        for case in root.iter("testcase")
+        test: f"{bad.get('message', '')}\n{bad.text or ''}".strip()
+        for test, case in cases
         for bad in (*case.findall("failure"), *case.findall("error"))
     }
-    skips = {prefix + _test_id(case) for case in root.iter("testcase") if case.find("skipped") is not None}
-    every = {prefix + _test_id(case) for case in root.iter("testcase")}
-    passing = frozenset(every - skips - failing.keys())
-    measured = _largest(_figures(root))
-    return Results(tests - failed - errors - skipped, failed, skipped, errors, passing, failing, measured)
+    skips = {test for test, case in cases if case.find("skipped") is not None}
+    return replace(
+        run,
+        passed=tests - failed - errors - skipped,
+        failed=failed,
+        skipped=skipped,
+        errors=errors,
+        passing=frozenset({test for test, _ in cases} - skips - failing.keys()),
+        failing=failing,
+        measured=_largest(_figures(root)),
+    )
 
 
 def _figures(root: ElementTree.Element) -> Iterator[tuple[str, float]]:

@@ -14,6 +14,7 @@ from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdi
 from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.accept import standing
 from backend_coordinator.nodes.context import adopted_groups
+from backend_coordinator.nodes.costs import calls_in, spent
 from backend_coordinator.nodes.gates.evidence import one_line, read_evidence
 from backend_coordinator.nodes.gates.inspection import inspect
 from backend_coordinator.nodes.gates.policy import accepted, headline
@@ -21,7 +22,6 @@ from backend_coordinator.nodes.gates.project import MEASURING
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.redaction import redactor_for
-from backend_coordinator.nodes.report import spent
 from backend_coordinator.nodes.workspace.environment import build
 from backend_coordinator.nodes.workspace.git import Git, GitError, run_git
 from backend_coordinator.nodes.workspace.sandbox import probe
@@ -118,6 +118,7 @@ def rebuilt(report: Report, fresh: Sequence[Verdict], ledger: Ledger, *, deliver
         "baseline": measured.failing if measured else (),
         "usage": total,
         "coordination": coordination,
+        "calls": calls_in(ledger),
     }
     return report.model_copy(update=changes)
 
@@ -194,6 +195,7 @@ def _told(report: Report) -> Mapping[tuple[str, str], Sequence[str]]:
     told["report", "baseline"] += report.baseline
     for name in ("usage", "coordination"):
         told["report", name].append(getattr(report, name).model_dump_json())
+    told["report", "calls"] += [call.model_dump_json() for call in report.calls]
     for metric in report.metrics:
         told["report", metric.name].append(f"{metric.value} {metric.unit}, {metric.how}")
     for question in report.questions:

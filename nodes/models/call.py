@@ -10,8 +10,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from backend_coordinator.domain.usage import Price, Usage
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
-from backend_coordinator.nodes.models.completion import assembled, demand_whole
-from backend_coordinator.nodes.models.endpoint import Endpoint, Pass, endpoint_of
+from backend_coordinator.nodes.models.completion import assembled, demand_whole, readable
+from backend_coordinator.nodes.models.endpoint import Endpoint, Pass, Rates, endpoint_of
 from backend_coordinator.nodes.models.faults import Fault, Kind, fault_of
 from backend_coordinator.nodes.models.prices import money_of
 from backend_coordinator.nodes.models.rules import RuleModel
@@ -38,7 +38,7 @@ class Request:
     @property
     def tokens(self) -> int:
         """An estimate of its size, for limits per minute."""
-        return sum(len(str(message.content)) for message in self.messages) // CHARACTERS_PER_TOKEN
+        return 1 + sum(len(str(message.content)) for message in self.messages) // CHARACTERS_PER_TOKEN
 
 
 async def call_model(
@@ -76,9 +76,9 @@ async def call_model(
                         raise sender.told(error, tried) from error.__cause__
     except TimeoutError as error:
         said = f"no answer within {terms.seconds:g} s" + (f", {fault} before" if fault else "")
-        raise Fault(Kind.LATE, said, usage=spent).error() from error
+        raise Fault(Kind.LATE, said, usage=spent + Usage(retries=max(0, tried - 1))).error() from error
     except Fault as last:
-        last.usage = spent
+        last.usage = spent + Usage(retries=tried - 1)
         raise last.error(tried) from last.__cause__
     return reply, spent + used + Usage(retries=tried - 1, seconds=clock.now() - started)
 
@@ -100,7 +100,8 @@ class _Sender:
 
     async def send(self, request: Request, deadline: float) -> tuple[AIMessage, Usage]:
         """One request, once it may be sent, to its whole message. Raises Fault."""
-        passed = await self.endpoint.admit(self.clock, deadline, request.tokens)
+        rates = Rates(self.terms.requests_per_minute, self.terms.tokens_per_minute)
+        passed = await self.endpoint.admit(self.clock, deadline, request.tokens, rates)
         try:
             reply = await self._received(request.messages)
         except Exception as error:
@@ -116,7 +117,7 @@ class _Sender:
         used = usage_of(self.model, reply, self.terms.prices)
         self.endpoint.succeeded(passed, used.input_tokens + used.output_tokens)
         try:
-            return demand_whole(reply, ends=_is_openai(self.model)), used
+            return demand_whole(reply, ends=is_openai(self.model)), used
         except Fault as fault:
             fault.usage = used.model_copy(update={"model_calls": int(not fault.again)})
             raise
@@ -125,7 +126,7 @@ class _Sender:
         messages = list(asked)
         if not getattr(self.model, "streaming", False):
             reply = await self.bound.ainvoke(messages)
-            return reply if isinstance(reply, AIMessage) else AIMessage(str(reply))
+            return readable(reply) if isinstance(reply, AIMessage) else AIMessage(str(reply))
         chunks: list[AIMessageChunk] = []
         async with (
             self.clock.limit(self.terms.idle_seconds) as silence,
@@ -138,13 +139,13 @@ class _Sender:
 
     def told(self, fault: Fault, tried: int) -> Fault:
         """The fault, or what it means of a server that nobody ever reached."""
-        if fault.kind is not Kind.CONNECTION or self.endpoint.answered or tried < _TRIES_OF_STRANGERS:
+        if fault.kind is not Kind.ABSENT or self.endpoint.answered or tried < _TRIES_OF_STRANGERS:
             return fault
         said = f"{self.where} cannot be reached: start the server, or correct OPENAI_BASE_URL"
         return Fault(Kind.UNREACHABLE, said)
 
 
-def _is_openai(model: "BaseChatModel") -> bool:
+def is_openai(model: "BaseChatModel") -> bool:
     """Whether the model speaks OpenAI's protocol, in which every message says why it ended."""
     return any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__)
 
@@ -158,10 +159,13 @@ def place_of(model: "BaseChatModel") -> tuple[str, str]:
 
 
 def usage_of(model: "BaseChatModel", reply: AIMessage, prices: Mapping[str, Price]) -> Usage:
-    """What one answer used, as its provider counted; money where the price is known. Models of rules cost nothing."""
-    counted = reply.usage_metadata
-    if isinstance(model, RuleModel) or counted is None:
-        return Usage(model_calls=1, unpriced_calls=int(not isinstance(model, RuleModel)))
+    """What one answer used, as its provider counted; money where the price is known.
+
+    Models of rules count only what they say, and cost nothing but by a price of the user's own.
+    """
+    counted, ruled = reply.usage_metadata, isinstance(model, RuleModel)
+    if counted is None:
+        return Usage(model_calls=1, uncounted_calls=int(not ruled), unpriced_calls=int(not ruled))
     used = Usage(
         model_calls=1,
         input_tokens=counted["input_tokens"],
@@ -169,5 +173,5 @@ def usage_of(model: "BaseChatModel", reply: AIMessage, prices: Mapping[str, Pric
         cached_tokens=counted.get("input_token_details", {}).get("cache_read", 0) or 0,
     )
     server, name = place_of(model)
-    money = money_of(server, name, used, prices)
+    money = 0.0 if ruled and name not in prices else money_of(server, name, used, prices)
     return used.model_copy(update={"money": money or 0.0, "unpriced_calls": int(money is None)})

@@ -11,6 +11,7 @@ from langchain_core.messages.tool import ToolCall, ToolCallChunk, invalid_tool_c
 from backend_coordinator.nodes.models.faults import Fault, Kind
 
 _WHOLE = frozenset({"stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed", "eos"})
+_CALLING = frozenset({"tool_calls", "tool_use"})
 _ENDS = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), Kind.LENGTH),
     **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "blocklist"), Kind.FILTERED),
@@ -49,7 +50,7 @@ def _calls(pieces: Sequence[ToolCallChunk]) -> tuple[list[ToolCall], list[Invali
     """Pieces belong together by index; a new id at a known index, or a name without one, begins another call."""
     merged: list[ToolCallChunk] = []
     for piece in pieces:
-        last = next((m for m in reversed(merged) if piece["index"] is None or m["index"] == piece["index"]), None)
+        last = next((m for m in reversed(merged) if piece["index"] in (None, m["index"])), None)
         fresh = piece["id"] and last and last["id"] and piece["id"] != last["id"]
         if last is None or fresh or (piece["index"] is None and piece["name"]):
             merged.append(piece.copy())
@@ -77,6 +78,12 @@ def _arguments(text: str | None) -> tuple[dict[str, Any] | None, str]:
     return (value, "") if isinstance(value, dict) else (None, "they are not a JSON object")
 
 
+def readable(message: AIMessage) -> AIMessage:
+    """The message, what is wrong with its unreadable calls said in one line as it is for those of a stream."""
+    broken = [{**call, "error": _arguments(call["args"])[1] or call["error"]} for call in message.invalid_tool_calls]
+    return message.model_copy(update={"invalid_tool_calls": broken}) if broken else message
+
+
 def demand_whole(message: AIMessage, *, ends: bool) -> AIMessage:
     """The message, once it is found complete; `ends` says that this server always names a reason for the end.
 
@@ -92,7 +99,10 @@ def demand_whole(message: AIMessage, *, ends: bool) -> AIMessage:
         raise Fault(kind, _SAID[kind])
     if end not in _WHOLE and (end or ends):
         raise Fault(Kind.CUT, f"the message ended with {end!r}" if end else "the stream ended before the message did")
-    if not (message.tool_calls or message.invalid_tool_calls or str(message.text).strip()):
+    called = message.tool_calls or message.invalid_tool_calls
+    if end in _CALLING and not called:
+        raise Fault(Kind.BROKEN, "the message says that it calls a tool, and holds no call")
+    if not (called or str(message.text).strip()):
         raise Fault(Kind.EMPTY, _SAID[Kind.EMPTY])
     return message
 

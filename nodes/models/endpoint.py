@@ -6,12 +6,13 @@ import random
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
 from backend_coordinator.nodes.models.clock import Clock
-from backend_coordinator.nodes.models.faults import Fault, Kind
+from backend_coordinator.nodes.models.faults import DOWN, Fault, Kind
 
 _MINUTE = 60.0
 _OPENS_AFTER = 3
@@ -19,7 +20,6 @@ _OPENS_AFTER = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 60.0
 _FIRST_COOLING = 1.0
 """Seconds after a 429 without Retry-After; doubled with each further one."""
-_DOWN = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.SILENT})
 _FULL = 64
 """Requests at once from which on nothing is counted any more."""
 
@@ -29,6 +29,16 @@ class Pass(NamedTuple):
 
     era: int
     tokens: int
+
+
+class Rates(NamedTuple):
+    """What a caller allows in a minute, of requests and of tokens; None is no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+
+
+ANY_RATE = Rates()
 
 
 class Sent(NamedTuple):
@@ -45,13 +55,13 @@ class Endpoint:
 
     A 429 closes it at once, other faults of the server when they come in a row. While it is closed nobody asks. Then
     one request goes ahead, and each success doubles how many may be under way (a circuit breaker with a half-open
-    state and slow start). With limits per minute requests wait for a minute that has room.
+    state and slow start). A caller with limits per minute waits for a minute that has room, whoever filled it.
     """
 
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
     answered: bool = False
     """Whether it ever gave an answer, of whatever kind, to this process."""
+    works: bool = False
+    """Whether the last request brought a message."""
     _closed_until: float = 0.0
     _closings: int = 0
     _faults: int = 0
@@ -62,7 +72,7 @@ class Endpoint:
     _waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    async def admit(self, clock: Clock, deadline: float, tokens: int) -> Pass:
+    async def admit(self, clock: Clock, deadline: float, tokens: int, rates: Rates = ANY_RATE) -> Pass:
         """Waits until a request of about this many tokens may be sent.
 
         Raises Fault of kind LATE at once when that will not be before `deadline` (on the clock).
@@ -70,7 +80,7 @@ class Endpoint:
         while True:
             changed = asyncio.Event()
             with self._lock:
-                until = self._free_at(clock.now(), tokens)
+                until = self._free_at(clock.now(), tokens, rates)
                 if until <= clock.now():
                     self._under_way += 1
                     self._sent.append(Sent(clock.now(), 1, tokens))
@@ -82,43 +92,52 @@ class Endpoint:
             if clock.now() >= deadline:
                 raise late(clock, None, 0.0)
 
-    def _free_at(self, now: float, tokens: int) -> float:
+    def _free_at(self, now: float, tokens: int, rates: Rates) -> float:
         if now < self._closed_until:
             return self._closed_until
         if self._width is not None and self._under_way >= self._width:
             return math.inf
         while self._sent and self._sent[0].at <= now - _MINUTE:
             self._sent.popleft()
+        if rates == ANY_RATE:
+            return now
         requests = [(sent.at, sent.requests) for sent in self._sent]
         used = [(sent.at, sent.tokens) for sent in self._sent]
-        return max(
-            _room_at(requests, now, self.requests_per_minute, 1), _room_at(used, now, self.tokens_per_minute, tokens)
-        )
+        return max(_room_at(requests, now, rates.requests, 1), _room_at(used, now, rates.tokens, tokens))
 
     def succeeded(self, passed: Pass, tokens: int) -> None:
         """The request was answered and used this many tokens."""
         with self._lock:
-            self.answered, self._faults, self._closings = True, 0, 0
             self._under_way -= 1
+            self.works = True
             if tokens:
                 self._sent.append(Sent(self._sent[-1].at if self._sent else 0.0, 0, tokens - passed.tokens))
-            if self._width is not None:
-                self._width = self._width * 2 if self._width < _FULL else None
+            self._alive(passed)
         self._wake()
 
     def failed(self, passed: Pass, fault: Fault, clock: Clock) -> None:
         """The request met a fault."""
         with self._lock:
             self._under_way -= 1
-            if fault.kind not in _DOWN or fault.kind is Kind.SERVER:
-                self.answered = True
+            self.works = False
+            self.answered = self.answered or fault.kind not in DOWN or fault.kind is Kind.SERVER
             if fault.kind is Kind.RATE_LIMITED:
                 self._close(passed, clock, _FIRST_COOLING, fault.wait)
-            elif fault.kind in _DOWN:
+            elif fault.kind in DOWN:
                 self._faults += 1
                 if self._faults >= _OPENS_AFTER or fault.wait is not None:
                     self._close(passed, clock, _FIRST_PAUSE, fault.wait)
+            else:
+                self._alive(passed)
         self._wake()
+
+    def _alive(self, passed: Pass) -> None:
+        """The server answers; what was sent before it closed says nothing about how it is since."""
+        self.answered = True
+        if passed.era == self._era:
+            self._faults = self._closings = 0
+            if self._width is not None:
+                self._width = self._width * 2 if self._width < _FULL else None
 
     def left(self) -> None:
         """The request was given up before its end."""
@@ -127,12 +146,15 @@ class Endpoint:
         self._wake()
 
     def _close(self, passed: Pass, clock: Clock, first: float, asked: float | None) -> None:
-        """Closes for the time asked for, else for one that doubles; late news of an earlier closing only lengthens."""
+        """Closes for the time asked for, else for one that doubles; late news of an earlier closing only lengthens.
+
+        A time of zero is no time to wait: everyone would be back at once.
+        """
         if passed.era == self._era:
             self._era += 1
             self._closings += 1
             grown = min(first * 2 ** (self._closings - 1), _LONGEST_PAUSE)
-            pause = grown * random.uniform(1.0, 1.25) if asked is None else asked
+            pause = asked or grown * random.uniform(1.0, 1.25)
             self._closed_until = max(self._closed_until, clock.now() + pause)
         elif asked is not None:
             self._closed_until = max(self._closed_until, clock.now() + asked)
@@ -142,7 +164,7 @@ class Endpoint:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for loop, changed in waiting:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # its loop has been closed
                 loop.call_soon_threadsafe(changed.set)
 
 

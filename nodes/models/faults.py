@@ -1,6 +1,7 @@
 """What goes wrong between us and a model server, named once; everything else follows from the name."""
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -17,6 +18,7 @@ class Kind(StrEnum):
     RATE_LIMITED = "rate limited"
     SERVER = "server error"
     CONNECTION = "connection lost"
+    ABSENT = "no connection"
     BROKEN = "unreadable answer"
     CUT = "stream cut"
     SILENT = "silent stream"
@@ -31,9 +33,13 @@ class Kind(StrEnum):
     REFUSAL = "refusal"
     FILTERED = "filtered answer"
     LATE = "out of time"
+    LIMIT = "limit reached"
 
 
-PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.CONNECTION, Kind.BROKEN, Kind.CUT, Kind.SILENT})
+DOWN = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.ABSENT, Kind.SILENT})
+"""What a server that is overloaded or down gives to everybody."""
+
+PASSING = DOWN | {Kind.RATE_LIMITED, Kind.BROKEN, Kind.CUT}
 """Worth another request, within the call's attempts and its deadline."""
 
 UNUSABLE = frozenset({Kind.KEY, Kind.QUOTA, Kind.MODEL, Kind.UNREACHABLE})
@@ -46,6 +52,7 @@ FAILURES = {
     Kind.FILTERED: FailureClass.CONTENT_FILTER,
     Kind.OVERFLOW: FailureClass.CONTEXT_OVERFLOW,
     Kind.LATE: FailureClass.BUDGET_EXHAUSTED,
+    Kind.LIMIT: FailureClass.BUDGET_EXHAUSTED,
 }
 """The class of failure that ends an attempt; what is not named here is an external block."""
 
@@ -72,7 +79,7 @@ class Fault(Exception):
         """What the caller of the model layer gets."""
         if self.kind in UNUSABLE:
             return ModelUnavailable(str(self))
-        times = f" {tried} times" if tried > 1 else ""
+        times = f" {tried} times" if tried > 1 and self.kind is not Kind.LATE else ""
         return CallFailed(f"the model failed{times}: {self}", self.kind, self.usage)
 
 
@@ -109,14 +116,16 @@ def fault_of(error: Exception, now: datetime, where: str) -> Fault:
     """
     if isinstance(error, Fault):
         return error
-    status, name = getattr(error, "status_code", None), type(error).__name__
-    told = _told(error)
-    if "ContextOverflow" in name or (status == 400 and _TOO_LONG.search(told)) or _code(error) == _OVERFLOW_CODE:
+    name, told, code = type(error).__name__, _told(error), _code(error)
+    status = getattr(error, "status_code", None) or (int(code) if _STATUS_CODE.fullmatch(code) else None)
+    if "ContextOverflow" in name or (status == 400 and _TOO_LONG.search(told)) or code == _OVERFLOW_CODE:
         return Fault(Kind.OVERFLOW, "the request is longer than the model's context window")
-    if _code(error) in _QUOTA:
-        return Fault(Kind.QUOTA, f"the account behind the key for {where} is empty: {told or _code(error)}")
+    if code in _QUOTA:
+        return Fault(Kind.QUOTA, f"the account behind the key for {where} is empty: {told or code}")
     if isinstance(status, int):
         return _by_status(status, _headers(error, now), told, where)
+    if _CONNECTING & {type(each).__name__ for each in _chain(error)}:
+        return Fault(Kind.ABSENT, f"there was no connection to the server ({name})")
     if "Timeout" in name or isinstance(error, TimeoutError):
         return Fault(Kind.SILENT, f"the server gave no answer in time ({name})")
     if "Connect" in name or isinstance(error, OSError):
@@ -126,7 +135,12 @@ def fault_of(error: Exception, now: datetime, where: str) -> Fault:
     return Fault(Kind.BROKEN, f"the server's answer could not be read ({name})")
 
 
+_CONNECTING = frozenset(
+    {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError"}
+)
 _OVERFLOW_CODE = "context_length_exceeded"
+_STATUS_CODE = re.compile("[45][0-9]{2}")
+"""What gateways put into the error they send within a stream that began well."""
 
 
 def _by_status(status: int, headers: Headers, told: str, where: str) -> Fault:
@@ -141,17 +155,27 @@ def _by_status(status: int, headers: Headers, told: str, where: str) -> Fault:
     return Fault(kind, f"status {status}", wait=headers.wait, again=headers.again)
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _told(error: Exception) -> str:
     """The message of a JSON error body, one line; never a page of HTML."""
-    body = getattr(error, "body", None)
-    text = body.get("message") if isinstance(body, dict) else None
+    text = _body(error).get("message")
     return " ".join(text.split())[:_MOST_SAID] if isinstance(text, str) and "<" not in text else ""
 
 
 def _code(error: Exception) -> str:
-    body = getattr(error, "body", None)
-    own = body.get("code") or body.get("type") if isinstance(body, dict) else None
-    return str(getattr(error, "code", None) or own or "")
+    body = _body(error)
+    return str(getattr(error, "code", None) or body.get("code") or body.get("type") or "")
+
+
+def _body(error: Exception) -> Mapping[str, object]:
+    """The error as the server wrote it; some clients hand one that came with status 200 over as their argument."""
+    found = getattr(error, "body", None) or next(iter(error.args), None)
+    return found if isinstance(found, dict) else {}
 
 
 def _headers(error: Exception, now: datetime) -> Headers:

@@ -61,10 +61,11 @@ def _openai(
     name: str, temperature: float | None, key: str, base: str | None, *, responses: bool, streaming: bool
 ) -> "BaseChatModel":
     """One client for all calls of its kind: making one costs more than a call."""
-    from langchain_openai import ChatOpenAI  # loaded when first used: it costs over a second
     from pydantic import SecretStr
 
-    return ChatOpenAI(
+    from backend_coordinator.nodes.models.openai_chat import OpenAIChat  # loaded when first used: over a second
+
+    return OpenAIChat(
         model=name,
         temperature=temperature,
         streaming=streaming,

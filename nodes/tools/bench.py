@@ -10,13 +10,12 @@ from pathlib import Path
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.roster import Specialist
-from backend_coordinator.domain.usage import Usage
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.kinds import kind_of, rule_for, sees_path
 from backend_coordinator.nodes.tools.paths import PathRefused, inside
 
 MOST_OUTPUT = 30_000
-"""Characters of one tool result."""
+"""Characters of one tool result, where the model's window does not ask for less."""
 
 SKIPPED_FOLDERS = frozenset({".git", ".backend-coordinator", "__pycache__", "node_modules", ".venv", ".pytest_cache"})
 
@@ -50,8 +49,8 @@ class Bench:
     context: RunContext
     attempt: int
     call: str = ""
-    spent: Usage = field(default_factory=Usage)
-    """What the task's earlier attempts used."""
+    most: int = MOST_OUTPUT
+    """Characters of one result in the conversation; what is longer is kept beside it."""
     began: float = field(default_factory=time.monotonic)
     """When the task's work would have begun had it been done in one go, on the monotonic clock."""
     aborted: Callable[[], bool] = _no
@@ -107,11 +106,3 @@ class Bench:
             if known.id == question.id and known.answer is not None:
                 return known.answer
         raise NeedsConsent(question)
-
-
-def bounded(text: str, most: int = MOST_OUTPUT) -> str:
-    """The text, its middle left out where it is longer than `most` characters."""
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n[... {len(text) - most} characters left out ...]\n{text[-half:]}"

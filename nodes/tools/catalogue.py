@@ -1,14 +1,16 @@
 """All tools: a new module of tools is named here, and nowhere else."""
 
+from functools import cache
+
 from backend_coordinator.domain.roster import Roster, Specialist
-from backend_coordinator.nodes.tools import files, project, protocol
+from backend_coordinator.nodes.tools import files, project, protocol, recall
 from backend_coordinator.nodes.tools.permissions import most_specific
 from backend_coordinator.nodes.tools.registry import TOOLS, Tool
 from backend_coordinator.prompts import specialist_file
 from backend_coordinator.prompts.lint import Finding, lint
 from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 
-MODULES = (files, project, protocol)
+MODULES = (files, project, protocol, recall)
 
 
 def tools_of(specialist: Specialist) -> dict[str, Tool]:
@@ -21,7 +23,16 @@ def roster_with(*folders: Folder) -> Roster:
 
     Raises RosterError with file and line.
     """
+    return _extended(*folders) if folders else _packaged()
+
+
+def _extended(*folders: Folder) -> Roster:
     return load_roster(packaged_specialists(), *folders, tools=specialist_file.TOOLS | TOOLS.keys())
+
+
+@cache  # these files stay as they are, and reading them takes longer than most steps of a run
+def _packaged() -> Roster:
+    return _extended()
 
 
 def lint_with(*folders: Folder) -> tuple[Finding, ...]:

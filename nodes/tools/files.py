@@ -11,7 +11,7 @@ from typing import Annotated
 import regex
 from pydantic import Field
 
-from backend_coordinator.nodes.tools.bench import Bench, ToolRefused, bounded
+from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.paths import matches
 from backend_coordinator.nodes.tools.registry import tool
 
@@ -36,7 +36,7 @@ async def read(
     shown = lines[offset - 1 : offset - 1 + limit]
     numbered = "\n".join(f"{number}\t{line}" for number, line in enumerate(shown, offset))
     rest = len(lines) - (offset - 1 + len(shown))
-    return bounded(numbered + (f"\n[{rest} more lines: read on from {offset + len(shown)}]" if rest > 0 else ""))
+    return numbered + (f"\n[{rest} more lines: read on from {offset + len(shown)}]" if rest > 0 else "")
 
 
 @tool(repeatable=True)
@@ -50,7 +50,7 @@ async def grep(
     names = bench.files(path) if bench.place(path).is_dir() else [path]
     places = {name: bench.tree / name for name in names if matches(name, glob)}
     hits = await asyncio.to_thread(_hits, pattern, places)
-    return bounded("\n".join(hits) or "no match")
+    return "\n".join(hits) or "no match"
 
 
 @tool(repeatable=True)
@@ -58,7 +58,7 @@ async def glob(
     bench: Bench, pattern: Annotated[str, Field(description="a glob such as app/**/*.py; ** crosses folders")]
 ) -> str:
     """Lists the files whose path fits a glob, one a line."""
-    return bounded("\n".join(path for path in bench.files() if matches(path, pattern)) or "no file fits")
+    return "\n".join(path for path in bench.files() if matches(path, pattern)) or "no file fits"
 
 
 @tool(repeatable=True)
@@ -69,7 +69,7 @@ async def list_(bench: Bench, path: Annotated[str, Field(description="a folder")
     for file in bench.files(path):
         first, *below = Path(file).relative_to(start).parts
         entries.add(first + ("/" if below else ""))
-    return bounded("\n".join(sorted(entries)) or "empty")
+    return "\n".join(sorted(entries)) or "empty"
 
 
 @tool(repeatable=True)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend_coordinator.nodes.gates.linters import tidy
 from backend_coordinator.nodes.gates.project import check_project
-from backend_coordinator.nodes.tools.bench import Bench, ToolRefused, bounded
+from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.permissions import Ruling, judge_bash
 from backend_coordinator.nodes.tools.registry import tool
 from backend_coordinator.nodes.workspace.sandbox import BASH
@@ -24,7 +24,7 @@ async def check(
     environment = await bench.context.environment(bench.tree)
     mended = await tidy(bench.tree, paths, environment)
     result = await check_project(bench.tree, environment)
-    return bounded("\n".join((*(f"mended: {path}" for path in mended), result.text)))
+    return "\n".join((*(f"mended: {path}" for path in mended), result.text))
 
 
 def _own_file(bench: Bench, path: str) -> str:
@@ -48,7 +48,7 @@ async def bash(bench: Bench, command: Annotated[str, Field(description="one simp
     bench.begin()
     done = await environment.run(["bash", "-c", command], bench.tree, BASH)
     ending = "timed out" if done.timed_out else f"exit {done.exit_code}"
-    return bounded(f"{done.output}\n[{ending}]")
+    return f"{done.output}\n[{ending}]"
 
 
 def _ruling(bench: Bench, command: str) -> Ruling:

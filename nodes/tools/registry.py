@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -25,7 +26,7 @@ class Tool:
     action: Action
     repeatable: bool
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, object]:
         """The tool as chat models expect it."""
         parameters = self.arguments.model_json_schema()

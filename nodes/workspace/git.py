@@ -106,12 +106,10 @@ def require_git() -> None:
     try:
         text = run_git("version", cwd=Path("/")).stdout
     except FileNotFoundError:
-        msg = f"git is not installed: install git {needed} or newer"
-        raise WorkspaceError(msg) from None
+        raise WorkspaceError(f"git is not installed: install git {needed} or newer") from None
     found = re.search(r"(\d+)\.(\d+)\S*", text)
     if found is None or (int(found[1]), int(found[2])) < MINIMUM:
-        msg = f"git {found[0] if found else text.strip()} is too old: install git {needed} or newer"
-        raise WorkspaceError(msg)
+        raise WorkspaceError(f"git {found[0] if found else text.strip()} is too old: install git {needed} or newer")
 
 
 def _environment(trusted: bool) -> dict[str, str]:

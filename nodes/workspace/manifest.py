@@ -27,6 +27,10 @@ _ITSELF = re.compile(r"(?:(?:-e|--editable)[ =]\s*)?\.(?:\[[\w,-]*\])?$")
 _PINNED = re.compile(rf"({_NAME})(?:\[[^\]]*\])?==[^\s;\\]+(\s*;[^\\]*)?")
 
 
+_Declared = tuple[bool, str, Iterable[str]]
+"""Whether the lines are always needed, where they stand, and the lines; reading them may raise Undeclared."""
+
+
 class Undeclared(ValueError):
     """A manifest that cannot be built from; the text is the unit's problem."""
 
@@ -76,74 +80,47 @@ def _is_unit(folder: Path) -> bool:
 
 
 def _read(tree: Path, root: str) -> Manifest:
-    folder = tree / root
+    folder, lines, optional = tree / root, dict[str, None](), list[Group]()
     try:
-        lines = dict.fromkeys(_declared(tree, folder))
+        for wanted, where, found in _groups(tree, folder):
+            if wanted:
+                lines |= dict.fromkeys(found)
+            elif readable := _readable(found):
+                optional.append(Group(where, readable))
         bounds = [line.removeprefix(_BOUND) for line in lines if line.startswith(_BOUND)]
-        wanted = sorted((line for line in lines if not line.startswith(_BOUND)), key=str.lower)
+        needed = sorted((line for line in lines if not line.startswith(_BOUND)), key=str.lower)
         pins = tuple(dict.fromkeys((*bounds, *_pins(folder))))
-        return Manifest(root, tuple(wanted), pins, optional=tuple(_optional(tree, folder)))
+        return Manifest(root, tuple(needed), pins, optional=tuple(optional))
     except (Undeclared, OSError, ValueError, configparser.Error, SyntaxError, RecursionError) as error:
         return Manifest(root, problem=f"{root or 'the project'}: {error}")
 
 
-def _declared(tree: Path, folder: Path) -> Iterator[str]:
-    names = [name for name in ("requirements.txt", *_EXTRA_FILES) if (folder / name).is_file()]
-    for name in names:
-        yield from _file(tree, folder / name, ())
+def _readable(lines: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(line for line in lines if not line.startswith(_BOUND)))
+    except (Undeclared, OSError, ValueError):
+        return ()
+
+
+def _groups(tree: Path, folder: Path) -> Iterator[_Declared]:
+    usual = ("requirements.txt", *_EXTRA_FILES)
+    for name in usual:
+        if (folder / name).is_file():
+            yield True, name, _file(tree, folder / name, ())
     if (folder / "pyproject.toml").is_file():
         yield from _pyproject(tree, folder)
     if (folder / "setup.cfg").is_file():
         yield from _setup_cfg(folder / "setup.cfg")
     if (folder / "setup.py").is_file():
-        yield from _setup_py(folder / "setup.py")
-
-
-def _optional(tree: Path, folder: Path) -> Iterator[Group]:
-    for where, lines in _optional_lines(tree, folder):
-        try:
-            found = tuple(dict.fromkeys(line for line in lines if not line.startswith(_BOUND)))
-        except (Undeclared, OSError, ValueError):
-            continue
-        if found:
-            yield Group(where, found)
-
-
-def _optional_lines(tree: Path, folder: Path) -> Iterator[tuple[str, Iterable[str]]]:
-    data: Mapping[str, object] = {}
-    if (folder / "pyproject.toml").is_file():
-        data = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    project, groups = _table(data, "project"), _table(data, "dependency-groups")
-    own, extras = str(project.get("name", "")), _table(project, "optional-dependencies")
-    for extra in sorted(extras.keys() - set(_WANTED)):
-        lines = (inner for line in _strings(extras.get(extra)) for inner in _expanded(line, own, extras))
-        yield f"pyproject.toml, extra {extra}", lines
-    for group in sorted(groups.keys() - set(_WANTED)):
-        yield f"pyproject.toml, group {group}", _group(groups, group, ())
-    poetry = _table(_table(_table(data, "tool"), "poetry"), "group")
-    for group in sorted(poetry.keys() - set(_WANTED)):
-        yield f"pyproject.toml, group {group}", _poetry({"dependencies": _table(poetry, group).get("dependencies")})
-    if (folder / "setup.cfg").is_file():
-        named = _setup_cfg_extras(folder / "setup.cfg")
-        for extra in sorted(named.keys() - set(_WANTED)):
-            yield f"setup.cfg, extra {extra}", (checked(line, "setup.cfg") for line in named[extra].split("\n") if line)
-    files = sorted({*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")})
-    for file in files:
-        name = file.relative_to(folder).as_posix()
-        if name not in ("requirements.txt", *_EXTRA_FILES):
-            yield name, _file(tree, file, ())
-
-
-def _setup_cfg_extras(file: Path) -> Mapping[str, str]:
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(file, encoding="utf-8")
-    return dict(parser["options.extras_require"]) if parser.has_section("options.extras_require") else {}
+        yield True, "setup.py", _setup_py(folder / "setup.py")
+    for file in sorted({*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")}):
+        if (name := file.relative_to(folder).as_posix()) not in usual:
+            yield False, name, _file(tree, file, ())
 
 
 def _file(tree: Path, file: Path, seen: tuple[Path, ...]) -> Iterator[str]:
     if file in seen or not file.resolve().is_relative_to(tree.resolve()):
-        msg = f"{file.name} includes itself or a file outside the tree"
-        raise Undeclared(msg)
+        raise Undeclared(f"{file.name} includes itself or a file outside the tree")
     text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
     for raw in text.splitlines():
         line = re.sub(r"(^|\s)#.*$", "", raw)
@@ -160,44 +137,46 @@ def _file(tree: Path, file: Path, seen: tuple[Path, ...]) -> Iterator[str]:
 def checked(line: str, where: str) -> str:
     """`line` when it names a package of the index by name; raises Undeclared otherwise."""
     if not _REQUIREMENT.match(line.strip()):
-        msg = f"{where}: {line.strip()!r} is refused, name a released package and its version instead"
-        raise Undeclared(msg)
+        raise Undeclared(f"{where}: {line.strip()!r} is refused, name a released package and its version instead")
     return line.strip()
 
 
-def _pyproject(tree: Path, folder: Path) -> Iterator[str]:
+def _pyproject(tree: Path, folder: Path) -> Iterator[_Declared]:
     data = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    project, tool = _table(data, "project"), _table(data, "tool")
+    project, tool, groups = _table(data, "project"), _table(data, "tool"), _table(data, "dependency-groups")
     _check_python(str(project.get("requires-python", "")))
-    own, extras = str(project.get("name", "")), _table(project, "optional-dependencies")
-    lines = [
-        *_strings(project.get("dependencies")),
-        *(line for extra in _WANTED for line in _strings(extras.get(extra))),
-    ]
-    for line in lines:
-        yield from _expanded(line, own, extras)
-    for group in _WANTED:
-        yield from _group(_table(data, "dependency-groups"), group, ())
+    yield True, "pyproject.toml", _expanded(project.get("dependencies"), project)
+    for extra, lines in sorted(_table(project, "optional-dependencies").items()):
+        yield extra in _WANTED, f"pyproject.toml, extra {extra}", _expanded(lines, project)
+    for group in sorted(groups):
+        yield group in _WANTED, f"pyproject.toml, group {group}", _group(groups, group, ())
     dynamic = _table(_table(_table(tool, "setuptools"), "dynamic"), "dependencies").get("file", ())
     for name in [dynamic] if isinstance(dynamic, str) else _strings(dynamic):
-        yield from _file(tree, folder / name, ())
-    yield from _poetry(_table(tool, "poetry"))
+        yield True, name, _file(tree, folder / name, ())
+    poetry = _table(tool, "poetry")
+    for key in ("dependencies", "dev-dependencies"):
+        yield True, "pyproject.toml", _poetry(_table(poetry, key))
+    named = _table(poetry, "group")
+    for group in sorted(named):
+        yield group in _WANTED, f"pyproject.toml, group {group}", _poetry(_table(_table(named, group), "dependencies"))
 
 
 def _check_python(wanted: str) -> None:
     lowest = re.search(r">=?\s*3\.(\d+)", wanted)
     if lowest and int(lowest[1]) > sys.version_info.minor:
-        msg = f"it needs Python {wanted}, this is 3.{sys.version_info.minor}: run under a newer Python"
-        raise Undeclared(msg)
+        raise Undeclared(f"it needs Python {wanted}, this is 3.{sys.version_info.minor}: run under a newer Python")
 
 
-def _expanded(line: str, own: str, extras: Mapping[str, object]) -> Iterator[str]:
-    match = _REQUIREMENT.match(line.strip())
-    if own and match and normal(match[1]) == normal(own):
-        for extra in re.findall(r"[\w.-]+", match[2] or ""):
-            yield from (checked(inner, "pyproject.toml") for inner in _strings(extras.get(extra)) if own not in inner)
-    else:
-        yield checked(line, "pyproject.toml")
+def _expanded(lines: object, project: Mapping[str, object]) -> Iterator[str]:
+    """The lines, with what the extras of the project itself stand for."""
+    own, extras = str(project.get("name", "")), _table(project, "optional-dependencies")
+    for line in _strings(lines):
+        match = _REQUIREMENT.match(line.strip())
+        if own and match and normal(match[1]) == normal(own):
+            named = (inner for extra in re.findall(r"[\w.-]+", match[2] or "") for inner in _strings(extras.get(extra)))
+            yield from (checked(inner, "pyproject.toml") for inner in named if own not in inner)
+        else:
+            yield checked(line, "pyproject.toml")
 
 
 def _group(groups: Mapping[str, object], name: str, seen: tuple[str, ...]) -> Iterator[str]:
@@ -209,17 +188,13 @@ def _group(groups: Mapping[str, object], name: str, seen: tuple[str, ...]) -> It
             yield from _group(groups, inner, (*seen, name))
 
 
-def _poetry(poetry: Mapping[str, object]) -> Iterator[str]:
-    groups = _table(poetry, "group")
-    tables = [_table(poetry, "dependencies"), _table(poetry, "dev-dependencies")]
-    tables += [_table(_table(groups, name), "dependencies") for name in _WANTED]
-    for name, wanted in ((name, wanted) for table in tables for name, wanted in table.items()):
+def _poetry(table: Mapping[str, object]) -> Iterator[str]:
+    for name, wanted in table.items():
         version = wanted.get("version") if isinstance(wanted, dict) else wanted
         if name == "python":
             continue
         if not isinstance(version, str):
-            msg = f"pyproject.toml: {name} is not a released package with a version"
-            raise Undeclared(msg)
+            raise Undeclared(f"pyproject.toml: {name} is not a released package with a version")
         extras = ",".join(_strings(wanted.get("extras"))) if isinstance(wanted, dict) else ""
         yield checked(f"{name}{f'[{extras}]' if extras else ''}{_bounds(version.strip())}", "pyproject.toml")
 
@@ -238,12 +213,18 @@ def _bounds(version: str) -> str:
     return f">={lower},<{'.'.join(map(str, upper))}"
 
 
-def _setup_cfg(file: Path) -> Iterator[str]:
+def _setup_cfg(file: Path) -> Iterator[_Declared]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(file, encoding="utf-8")
-    texts = [parser.get("options", "install_requires", fallback="")]
-    texts += [parser.get("options.extras_require", extra, fallback="") for extra in _WANTED]
-    yield from (checked(line, file.name) for text in texts for line in text.splitlines() if line.strip())
+    section = "options.extras_require"
+    extras = dict(parser[section]) if parser.has_section(section) else {}
+    yield True, file.name, _lines(parser.get("options", "install_requires", fallback=""), file.name)
+    for extra, text in sorted(extras.items()):
+        yield extra in _WANTED, f"{file.name}, extra {extra}", _lines(text, file.name)
+
+
+def _lines(text: str, where: str) -> Iterator[str]:
+    return (checked(line, where) for line in text.splitlines() if line.strip())
 
 
 def _setup_py(file: Path) -> Iterator[str]:
@@ -253,8 +234,7 @@ def _setup_py(file: Path) -> Iterator[str]:
         try:
             lines = ast.literal_eval(node.value)
         except ValueError:
-            msg = f"{file.name} computes {node.arg}: list the requirements in requirements.txt"
-            raise Undeclared(msg) from None
+            raise Undeclared(f"{file.name} computes {node.arg}: list the requirements in requirements.txt") from None
         yield from (checked(line, file.name) for line in ([lines] if isinstance(lines, str) else _strings(lines)))
 
 

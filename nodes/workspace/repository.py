@@ -15,10 +15,9 @@ from backend_coordinator.nodes.workspace.trees import (
     object_format,
     refuse_nested,
 )
-from backend_coordinator.nodes.workspace.user_repository import UserRepository
+from backend_coordinator.nodes.workspace.user_repository import BRANCHES, UserRepository
 
 _MERGE = "_merge"
-_SPACE = "backend-coordinator"
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,9 @@ class RunRepository:
     @classmethod
     def create(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
         """The repository of run `run_id` at `directory`, its branch at the user's base; idempotent."""
-        if Git(user.git_common_dir, trusted=False).run(
-            "rev-parse", "-q", "--verify", f"refs/heads/{_SPACE}", check=False
-        ):
-            msg = f"{user.root} has a branch named {_SPACE}, which takes the place of ours: git branch -m {_SPACE} NAME"
-            raise WorkspaceError(msg)
         git = make_git(directory, user.git_common_dir / "objects", object_format(user.root))
         trees.mkdir(parents=True, exist_ok=True)
-        run = cls(git, trees, f"{_SPACE}/{run_id}", user)
+        run = cls(git, trees, f"{BRANCHES}/{run_id}", user)
         if not run._resolve(run._ref):
             git.run("update-ref", run._ref, user.base_commit)
         return run
@@ -81,10 +75,9 @@ class RunRepository:
     @classmethod
     def load(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
         """The repository that `create` made; raises WorkspaceError when it is gone."""
-        run = cls(Git(directory), trees, f"{_SPACE}/{run_id}", user)
+        run = cls(Git(directory), trees, f"{BRANCHES}/{run_id}", user)
         if not directory.is_dir() or not run._resolve(run._ref):
-            msg = f"the repository of run {run_id} is gone from {directory}: start a new run"
-            raise WorkspaceError(msg)
+            raise WorkspaceError(f"the repository of run {run_id} is gone from {directory}: start a new run")
         return run
 
     def checkout(self, commit: str, name: str) -> Path:
@@ -165,11 +158,6 @@ class RunRepository:
         head = self.head()
         return Merged(head, self._tree_of(head))
 
-    def merge(self, task_id: str, commit: str, title: str = "") -> Merged | Conflict:
-        """Prepare and commit in one step."""
-        prepared = self.prepare_merge(task_id, commit, title)
-        return prepared if isinstance(prepared, Conflict) else self.commit_merge(prepared)
-
     def publish(self) -> str:
         """Bring the run branch into the user's repository and nothing else; the commit it has there.
 
@@ -177,18 +165,11 @@ class RunRepository:
         it, or when it is checked out.
         """
         head, git = self.head(), Git(self.user.git_common_dir, trusted=False)
-        options = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
         if git.run("rev-parse", "--verify", "--quiet", self._ref, check=False).strip() == head:
             return head
         try:
-            git.run(
-                "fetch",
-                "--quiet",
-                *options,
-                "--",
-                str(self.git.git_dir.resolve()),
-                f"{self._ref}:{self._ref}",
-            )
+            git.run("fetch", *options, "--", str(self.git.git_dir.resolve()), f"{self._ref}:{self._ref}")
         except GitError as error:
             msg = (
                 f"{self.branch} cannot be brought into {self.user.root}: rename or leave that branch there, "

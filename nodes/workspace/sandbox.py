@@ -85,44 +85,35 @@ class Sandbox:
         paths |= dict.fromkeys(_both([cwd]), profile.edits)
         paths |= dict.fromkeys(_both(profile.writable), True)
         paths = {path: paths[path] for path in sorted(paths, key=lambda path: len(path.parts))}
-        launch = [*_interpreter(), str(_HERE / "launcher.py"), self._options(paths, profile), *argv]
+        python = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+        launch = [str(python), "-I", "-S", str(_HERE / "launcher.py"), self._options(paths, profile), *argv]
         if self.level != "bubblewrap":
             return launch
         command = _bubblewrap(profile.network)
         place, source = profile.stand_in or (None, None)
         for path, writable in paths.items():
-            command += [
-                "--bind" if writable else "--ro-bind",
-                str(source if path.resolve() == place else path),
-                str(path),
-            ]
+            shown = source if path.resolve() == place else path
+            command += ["--bind" if writable else "--ro-bind", str(shown), str(path)]
         for path in _both(profile.hidden):
             command += ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", str(_HERE / "empty.stub"), str(path)]
-        return [*command, "--remount-ro", "/", *_environment(env), "--chdir", str(cwd), "--", *launch]
+        variables = [word for name, value in env.items() for word in ("--setenv", name, value)]
+        return [*command, "--remount-ro", "/", "--clearenv", *variables, "--chdir", str(cwd), "--", *launch]
 
     def _options(self, paths: Mapping[Path, bool], profile: Profile) -> str:
         limits = {"RLIMIT_AS": profile.memory_bytes, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 2 * _GIB}
         if self.level == "bubblewrap":
             # Elsewhere the number would count all the user's processes, not only those of the sandbox.
             limits["RLIMIT_NPROC"] = profile.processes
-        read = [
-            *_SYSTEM,
-            *_etc(),
-            "/proc",
-            str(_HERE),
-            sys.base_prefix,
-            *(str(p) for p, w in paths.items() if not w),
-        ]
-        return json.dumps(
-            {
-                "limits": limits,
-                "landlock": self.level == "landlock",
-                "read": read,
-                "write": [str(path) for path, writable in paths.items() if writable],
-                "network": profile.network,
-                "supervise": self.level != "bubblewrap",
-            }
-        )
+        read = [str(path) for path, writable in paths.items() if not writable]
+        options = {
+            "limits": limits,
+            "landlock": self.level == "landlock",
+            "read": [*_SYSTEM, *_etc(), "/proc", str(_HERE), sys.base_prefix, *read],
+            "write": [str(path) for path, writable in paths.items() if writable],
+            "network": profile.network,
+            "supervise": self.level != "bubblewrap",
+        }
+        return json.dumps(options)
 
 
 async def probe(mode: Literal["auto", "required", "none"] = "auto") -> Sandbox:
@@ -135,8 +126,7 @@ async def probe(mode: Literal["auto", "required", "none"] = "auto") -> Sandbox:
         if await _works(Sandbox(level)):
             return Sandbox(level)
     if mode == "required":
-        msg = f"the sandbox is required but none works here: {_ADVICE['none']}"
-        raise WorkspaceError(msg)
+        raise WorkspaceError(f"the sandbox is required but none works here: {_ADVICE['none']}")
     return Sandbox("none")
 
 
@@ -156,14 +146,6 @@ def _etc() -> Iterator[str]:
     yield from (f"/etc/{name}" for name in _ETC)
     with os.scandir("/etc") as entries:
         yield from (entry.path for entry in entries if entry.is_file() and entry.stat().st_mode & 0o004)
-
-
-def _interpreter() -> list[str]:
-    return [
-        str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")),
-        "-I",
-        "-S",
-    ]
 
 
 def _both(paths: Iterable[Path]) -> Iterator[Path]:
@@ -192,7 +174,3 @@ def _bubblewrap(network: bool) -> list[str]:
     for path in (Path(sys.base_prefix), _HERE / "launcher.py"):
         command += ["--ro-bind", str(path), str(path)]
     return command
-
-
-def _environment(env: Mapping[str, str]) -> list[str]:
-    return ["--clearenv", *(word for name, value in env.items() for word in ("--setenv", name, value))]

@@ -128,8 +128,7 @@ def refuse_nested(folder: Path) -> None:
         for name in (*folders, *files):
             if name.lower() == ".git":
                 path = Path(directory, name).relative_to(folder)
-                msg = f"{path} makes a repository inside the repository: remove it"
-                raise NestedRepository(msg)
+                raise NestedRepository(f"{path} makes a repository inside the repository: remove it")
 
 
 def walk(folder: Path, skipped: frozenset[str] = frozenset()) -> Iterator[Path]:
@@ -170,7 +169,7 @@ def tree_of_directory(
     objects = Path(found.stdout.rstrip("\n")) / "objects" if inside else scratch / "no-objects"
     git = make_git(scratch / "git", objects, object_format(path) if inside else "sha1")
     names = _tracked(path) if inside else [str(file.relative_to(path)) for file in walk(path, _SKIPPED)]
-    names = [name for name in names if os.path.lexists(path / name) and _is_leaf(path / name)]
+    names = [name for name in names if (path / name).is_symlink() or (path / name).is_file()]
     index = git.git_dir / "indexes" / "directory"
     index.unlink(missing_ok=True)
     listed = "".join(f"{name}\0" for name in names)
@@ -196,7 +195,3 @@ def _base_tree(git: Git, path: Path, base: str) -> str:
 def _tracked(path: Path) -> list[str]:
     listed = run_git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", cwd=path)
     return [name for name in listed.stdout.split("\0") if name and name.partition("/")[0] not in _OURS]
-
-
-def _is_leaf(path: Path) -> bool:
-    return path.is_symlink() or path.is_file()

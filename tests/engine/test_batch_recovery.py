@@ -105,7 +105,9 @@ class Doomed:
         for run in good.values():
             assert merges(self.shop, f"backend-coordinator/{run}") == ["backend-T001", "backend-T002"]
             events = [event for _, event in Runs(self.shop).ledger(run).events()]
-            assert Counter(event.purpose for event in of(e.ModelCalled, events)) <= Counter(CALLS)
+            made = Counter(event.purpose for event in of(e.ModelCalled, events))
+            made.pop("try-models", None)  # one word, after each start of the program
+            assert made <= Counter(CALLS)
         assert len(self.prompts) >= len(good) * sum(CALLS.values())
         repeated = self.prompts.total() - len(self.prompts)
         print(f"{self.prompts.total()} model calls, {repeated} of them a second time")  # noqa: T201
@@ -141,7 +143,7 @@ def test_fifty_objectives_killed_five_times_have_one_line_each(shop: Path) -> No
     doomed.demand_that_another_start_does_nothing()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_batch_stops_within_seconds_and_says_how_to_go_on(shop: Path, number: signal.Signals) -> None:
     asked, release = threading.Event(), threading.Event()
 

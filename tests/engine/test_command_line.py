@@ -213,7 +213,7 @@ class Held:
                 process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(shop: Path, number: signal.Signals) -> None:
     held = Held()
     with held.driven(shop) as process:

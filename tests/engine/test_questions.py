@@ -13,7 +13,7 @@ from backend_coordinator.errors import BadAnswer
 from backend_coordinator.testing import ScriptedModel
 from tests.support.department import Told, department, plan, refuse, task, write_own_file
 from tests.support.openai_server import serving
-from tests.support.runs import cli, coordinator, merges, of, statuses
+from tests.support.runs import cli, cli_here, coordinator, merges, of, statuses
 
 
 def first_needs_a_lead(told: Told) -> AIMessage:
@@ -45,7 +45,7 @@ def test_an_unanswered_question_leaves_the_process_with_code_3_and_other_process
 
         decided = cli("decide", told["run"], question["id"], "guide", "--text", "just write it", "--by", "lead", *where)
         assert decided.returncode == 0, decided.stderr
-        twice = cli("decide", told["run"], question["id"], "guide", "--text", "or not", *where)
+        twice = cli_here("decide", told["run"], question["id"], "guide", "--text", "or not", *where)
         assert twice.returncode == 2
         assert twice.stderr == f"error: {question['id']} was already answered\n"
 
@@ -54,7 +54,7 @@ def test_an_unanswered_question_leaves_the_process_with_code_3_and_other_process
     report = json.loads(ended.stdout)
     assert report["accepted"] is True
     assert merges(shop, report["branch"]) == ["backend-T001", "backend-T002", "backend-T003"]
-    shown = json.loads(cli("show", told["run"], *where).stdout)
+    shown = json.loads(cli_here("show", told["run"], *where).stdout)
     started = [event["task"] for event in shown["events"] if event["type"] == "task_started"]
     assert sorted(started) == ["backend-T001", "backend-T001", "backend-T002", "backend-T003"]
 

@@ -64,8 +64,8 @@ def test_servers_that_send_one_id_or_none_for_every_call_are_understood(shop: Pa
     [
         ("grep", {"pattern": "a{99999999999}"}, "not a regular expression"),
         ("grep", {"pattern": "(" * 3000}, "not a regular expression"),
-        ("read", {"path": "\ud800"}, "there is no file ?"),
-        ("write", {"path": "\udcff.txt", "content": "\ud800"}, "wrote ?.txt"),
+        ("read", {"path": "\ud800"}, "there is no file \ufffd"),
+        ("write", {"path": "\udcff.txt", "content": "\ud800"}, "wrote \ufffd.txt"),
         ("read", {"path": ["a"]}, "read: argument path"),
         ("report_need", {"what": "help"}, "report_need: argument why"),
         ("nothing", {}, "there is no tool 'nothing'"),
@@ -87,7 +87,7 @@ def test_a_call_that_cannot_be_made_is_told_to_the_model_and_the_task_goes_on(
     report, _ = finished(coordinator(shop, department(plan(task(1)), work)).start("files"))
     assert report.accepted, report.summary
     assert any(told_back in result for result in seen)
-    assert result_of(report, 1).summary == "s?"
+    assert result_of(report, 1).summary == "s\ufffd"
     assert result_of(report, 1).requests == ()
 
 

@@ -16,12 +16,11 @@ TOOLS = ("fastapi", "httpx", "httpx2", "pytest", "coverage", "ruff")
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def environment(settings_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """One built environment with a web framework, a test runner and a linter."""
     tree = tmp_path_factory.mktemp("declared")
     (tree / "requirements.txt").write_text("\n".join(TOOLS))
-    cache = tmp_path_factory.mktemp("cache")
-    built = asyncio.run(_build(tree, cache))
+    built = asyncio.run(_build(tree, settings_of_the_session))
     assert built.problem is None
     return built
 
@@ -31,9 +30,9 @@ async def _build(tree: Path, cache: Path) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def bare(settings_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment without any package."""
-    return asyncio.run(_build(tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("cache")))
+    return asyncio.run(_build(tmp_path_factory.mktemp("empty"), settings_of_the_session))
 
 
 @pytest.fixture

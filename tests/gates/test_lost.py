@@ -12,7 +12,7 @@ from backend_coordinator.nodes.gates.checks.code_quality import tests_pass_and_c
 from backend_coordinator.nodes.gates.inside import run_tests as inside_script
 from backend_coordinator.nodes.gates.lost import Lost, lost_tests, may_lose_tests
 from backend_coordinator.nodes.gates.shared import Memory, sharing
-from backend_coordinator.nodes.gates.testrun import TestRun, read_junit
+from backend_coordinator.nodes.gates.testrun import TestRun, with_junit
 from backend_coordinator.nodes.workspace.environment import Environment
 from tests.gates.trees import MakeTree, changes, inside
 
@@ -159,6 +159,6 @@ def test_cases_of_unittest_are_named_as_pytest_names_them(tmp_path: Path) -> Non
     junit = tmp_path / "junit.xml"
     command = [sys.executable, inside_script.__file__, "unittest", str(junit), str(tmp_path / "requests.json")]
     subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
-    found = read_junit(junit, "svc/")
+    found = with_junit(TestRun("unittest"), junit, "svc/")
     assert found.passing == {"svc/test_a.A::test_good"}
     assert set(found.failing) == {"svc/test_a.A::test_bad", "svc/test_a.A::test_sub (x=1.5)"}

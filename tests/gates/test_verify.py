@@ -225,6 +225,7 @@ FORGERIES: dict[str, tuple[Callable[[Report], Report], str, str]] = {
     "baseline": (head(baseline=()), "report", "names baseline none, that of the run is test_gone; test_old::test_old"),
     "objective": (head(objective="a bank"), "report", "names objective a bank, that of the run is a calculator"),
     "usage": (head(usage=Usage()), "report", 'names usage {"model_calls":0,'),
+    "calls": (head(calls=()), "report", 'names calls none, that of the run is {"version":1,"type":"model_called",'),
     "status": (ended(status="given_up"), "backend-T001", "names status given_up, that of the run is merged"),
     "failures": (
         ended(failures=()),

@@ -98,5 +98,5 @@ def test_ids_become_unique_and_text_writable() -> None:
     )
     safe = settled(twice, {"old"}, 3)
     assert [call["id"] for call in safe.tool_calls] == ["1", "call-3-1", "call-3-2", "call-3-3"]
-    assert safe.tool_calls[0]["args"] == {"x": ["?"]}
-    assert (safe.content, safe.additional_kwargs) == ("?", {"refusal": "?"})
+    assert safe.tool_calls[0]["args"] == {"x": ["\ufffd"]}
+    assert (safe.content, safe.additional_kwargs) == ("\ufffd", {"refusal": "\ufffd"})

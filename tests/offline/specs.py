@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from backend_coordinator.nodes.models.offline.delivery import Step, deliver
 from backend_coordinator.nodes.models.offline.kinds import KINDS
-from backend_coordinator.nodes.models.offline.service import Field, Resource, ServiceSpec, Step, deliver
+from backend_coordinator.nodes.models.offline.model import Field, Resource, ServiceSpec
 from backend_coordinator.nodes.models.offline.words import plural_of
 
 NOUNS = [

@@ -9,7 +9,7 @@ import yaml
 
 from backend_coordinator.nodes.models.offline.auth import Part, Place, deliver, notes
 from backend_coordinator.nodes.models.offline.auth.entry import with_api
-from backend_coordinator.nodes.models.offline.service import understand
+from backend_coordinator.nodes.models.offline.understanding import understand
 from tests.offline.auth_places import BESIDE, FOREIGN, NEW, PARTS, SHOP, extended
 from tests.offline.specs import written
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend_coordinator.nodes.models.offline.auth import Part, Place
 from backend_coordinator.nodes.models.offline.auth_planning import place_for
-from backend_coordinator.nodes.models.offline.service import understand
+from backend_coordinator.nodes.models.offline.understanding import understand
 from tests.offline.auth_places import BESIDE, COUNTING, FOREIGN, NEW, PARTS, SHOP, extended
 from tests.offline.specs import on_disk, problems, run, written
 

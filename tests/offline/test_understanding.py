@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from backend_coordinator.nodes.models.offline.service import Field, understand, why_not
+from backend_coordinator.nodes.models.offline.model import Field
+from backend_coordinator.nodes.models.offline.understanding import understand, why_not
 from backend_coordinator.nodes.models.offline.words import plural_of, singular_of
 
 

@@ -1,4 +1,4 @@
-"""The README's table of extensions, followed word by word in a copy of the source tree."""
+"""The page on extensions, followed word by word in a copy of the source tree."""
 
 import os
 import shlex
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.source import blocks, copy_tree
+from tests.packaging.source import ROOT, blocks, copy_tree
 
-SECTION = "## Extending"
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 LOOK = """
 import asyncio, json, pathlib, tempfile
 from backend_coordinator.domain.failure import FailureClass
@@ -43,12 +43,12 @@ def append(path: Path, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the source with one specialist, check, rule and tool added as the README says."""
+    """A copy of the source with one specialist, check, rule and tool added as the page says."""
     root = copy_tree(tmp_path_factory.mktemp("source"))
-    check, row, tool = blocks("python", SECTION)
-    (root / "prompts/specialists/cache-engineer.md").write_text(blocks("markdown", SECTION)[0])
+    check, row, tool = blocks("python", text=PAGE)
+    (root / "prompts/specialists/cache-engineer.md").write_text(blocks("markdown", text=PAGE)[0])
     append(root / "nodes/gates/checks/documentation.py", check)
-    subprocess.run(["sh", "-ec", blocks("sh", SECTION)[0]], cwd=root, check=True)
+    subprocess.run(["sh", "-ec", blocks("sh", text=PAGE)[0]], cwd=root, check=True)
     ladder = root / "nodes/ladder.py"
     begin, rules, text = ladder.read_text().partition("\nRULES: ")
     rows, end, rest = text.partition("\n)\n")

@@ -13,12 +13,14 @@ import pytest
 import typer
 
 from backend_coordinator.cli import app
+from backend_coordinator.domain.usage import Limits
 from backend_coordinator.nodes.gates.catalogue import CHECKS
 from backend_coordinator.nodes.gates.registry import ITEMS
-from backend_coordinator.settings import Settings
+from backend_coordinator.nodes.window import WINDOW
+from backend_coordinator.settings import ModelSettings, Settings
 from tests.packaging.source import README, ROOT, blocks
 
-GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+GUIDE, MODELS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("guide.md", "models.md"))
 ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 PYTHON = [pytest.param(block, id=str(i)) for i, block in enumerate(blocks("python", "## From Python")[:2])]
@@ -55,7 +57,9 @@ def test_every_argument_of_the_table_of_commands_is_one_of_the_program() -> None
 def test_every_option_the_documents_write_exists() -> None:
     ours = {option for command in COMMANDS.values() for p in command.params for option in p.opts} | {"--help"}
     others = {"--stat", "--extra", "--allow-blocking"}
-    assert set(OPTION.findall(README + GUIDE)) - ours - others == set()
+    servers = {"--enable-auto-tool-choice", "--tool-call-parser", "--served-model-name", "--api-key"}
+    servers |= {"--jinja", "--config"}
+    assert set(OPTION.findall(README + GUIDE + MODELS)) - ours - others - servers == set()
 
 
 def test_every_command_answers_as_json() -> None:
@@ -78,6 +82,30 @@ def test_the_defaults_in_the_table_of_settings_are_the_program_s() -> None:
     limits = defaults.limits.task
     expected = f"{limits.model_calls} model calls, {limits.tool_calls} tool calls, {limits.seconds:g} s"
     assert cells["limits"] == expected
+
+
+def test_the_page_on_models_names_each_setting_of_a_model_with_its_default() -> None:
+    section = MODELS.partition("## Settings")[2].partition("\n## ")[0]
+    cells = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", section, re.MULTILINE))
+    terms = ModelSettings()
+    assert sorted(cells) == sorted(ModelSettings.model_fields)
+    assert cells.pop("window") == f"the model's, else {WINDOW}"
+    for name, cell in cells.items():
+        value = getattr(terms, name)
+        assert cell == ("none" if value in (None, {}) else str(value).lower().removesuffix(".0"))
+
+
+def test_the_page_on_models_names_each_limit() -> None:
+    section = MODELS.partition("## Limits and prices")[2]
+    assert [name for name in Limits.model_fields if f"`{name}`" not in section] == []
+
+
+def test_both_tables_of_providers_agree() -> None:
+    commands, addresses = (re.compile(r"`((?:vllm|OLLAMA|llama-server|litellm)[^`]*)`"), re.compile(r"http://[^`]+"))
+    short, full = README.partition("## Models")[2], MODELS.partition("## Providers")[2].partition("\n- ")[0]
+    short = short.partition("\n## ")[0]
+    assert set(commands.findall(short)) == set(commands.findall(full))
+    assert set(addresses.findall(short)) == set(addresses.findall(full))
 
 
 def test_the_number_of_items_tools_decide_is_the_catalogue_s() -> None:
@@ -119,7 +147,7 @@ def run_script(source: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("text", [README.partition("## Extending")[0], GUIDE], ids=["README", "guide"])
+@pytest.mark.parametrize("text", [README, GUIDE, MODELS], ids=["README", "guide", "models"])
 def test_the_documents_python_code_compiles(text: str) -> None:
     for block in blocks("python", text=text):
         compile(block, "document", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

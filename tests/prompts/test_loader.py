@@ -111,7 +111,7 @@ def test_only_a_specialist_is_granted_tools(role: str) -> None:
 
 def test_a_specialist_can_end_unless_its_file_forbids_it() -> None:
     asked = {"name": "a", "description": "one", "prompt": "Text."}
-    assert Specialist.model_validate(asked).granted == {"check", "report_need", "submit"}
+    assert Specialist.model_validate(asked).granted == {"check", "recall", "report_need", "submit"}
     assert "check" not in Specialist.model_validate(asked | {"tools": {"check": False}}).granted
 
 

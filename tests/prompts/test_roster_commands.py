@@ -48,7 +48,7 @@ def test_show_finds_a_member_by_any_of_its_names(team: Path, spelling: str) -> N
         "opus",
         "lead",
     )
-    assert told["tools"] == ["check", "read", "report_need", "submit"]
+    assert told["tools"] == ["check", "read", "recall", "report_need", "submit"]
     assert told["missing_tools"] == ["webfetch"]
     assert told["notes"] == ["the tool skill has no counterpart here"]
     assert "prompt" not in told

@@ -150,7 +150,7 @@ def test_an_opencode_agent_loads_as_it_stands() -> None:
 def test_an_opencode_agents_tools_become_ours_or_are_noted() -> None:
     loaded = specialist_from(read(OPENCODE_AGENT, "agents/backend-engineer.md"))
     asked_for = {"read", "grep", "glob", "webfetch", "write", "edit", "bash", "todo", "list"}
-    assert loaded.granted == asked_for | {"check", "report_need", "submit"}
+    assert loaded.granted == asked_for | {"check", "recall", "report_need", "submit"}
     assert loaded.notes == tuple(f"the tool {tool} has no counterpart here" for tool in ("question", "skill"))
 
 

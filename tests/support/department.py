@@ -80,6 +80,12 @@ def refuse(told: Told) -> AIMessage:
     return told.calls("submit", summary="nothing", refusal="this is not mine to do")
 
 
+def metered(answer: AIMessage) -> AIMessage:
+    """The answer as a provider that counts sends it: 100 tokens in, 40 of them cached, 10 out."""
+    counts = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110, "input_token_details": {"cache_read": 40}}
+    return AIMessage.model_validate({**answer.model_dump(), "usage_metadata": counts})
+
+
 def department(made: Plan, work: Work = write_own_file, **judgements: Judgement) -> Script:
     """A script for a whole run; `review`, `consultation` and `needs` say what the coordinator and peers answer."""
     answers: dict[str, Judgement] = {
@@ -92,6 +98,8 @@ def department(made: Plan, work: Work = write_own_file, **judgements: Judgement)
 
     def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
         told = Told(messages)
+        if not tools:
+            return AIMessage("ready")  # to the question whether it can be used
         if "submit" in tools:
             return work(told)
         (name,) = tools

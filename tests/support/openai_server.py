@@ -38,12 +38,12 @@ def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
             if self.path != "/v1/chat/completions":
                 self._send(404, "application/json", json.dumps({"error": {"message": "no such path"}}))
                 return
-            answer = model.bind_tools(asked.get("tools", [])).invoke(convert_to_messages(asked["messages"]))
+            answer = answered(model, asked)
             if asked.get("stream"):
-                lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(answer, asked["model"])]
+                lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks(answer, asked["model"])]
                 self._send(200, "text/event-stream", "".join(lines) + "data: [DONE]\n\n")
             else:
-                self._send(200, "application/json", json.dumps(_completion(answer, asked["model"])))
+                self._send(200, "application/json", json.dumps(completion(answer, asked["model"])))
 
         def _send(self, status: int, kind: str, text: str) -> None:
             body = text.encode()
@@ -70,6 +70,18 @@ def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
         thread.join()
 
 
+def answered(model: BaseChatModel, body: Json) -> AIMessage:
+    """What the model says to a request; a `response_format` becomes a tool, and its arguments the text."""
+    form = body.get("response_format", {}).get("json_schema")
+    tools = [{"type": "function", "function": {"name": form["name"], "parameters": form["schema"]}}] if form else []
+    bound = model.bind_tools([*body.get("tools", []), *tools]) if tools or body.get("tools") else model
+    answer = bound.invoke(convert_to_messages(body["messages"]))
+    assert isinstance(answer, AIMessage)
+    if form and [call["name"] for call in answer.tool_calls] == [form["name"]]:
+        return AIMessage(json.dumps(answer.tool_calls[0]["args"]))
+    return answer
+
+
 def _calls(answer: AIMessage) -> list[Json]:
     return [
         {
@@ -90,7 +102,8 @@ def _ending(answer: AIMessage) -> str:
     return "tool_calls" if answer.tool_calls else "stop"
 
 
-def _completion(answer: AIMessage, model: str) -> Json:
+def completion(answer: AIMessage, model: str) -> Json:
+    """The answer as one body."""
     message: Json = {"role": "assistant", "content": str(answer.text) or None}
     if answer.tool_calls:
         message["tool_calls"] = _calls(answer)
@@ -98,7 +111,7 @@ def _completion(answer: AIMessage, model: str) -> Json:
     return _frame(model, "chat.completion", [choice], USAGE)
 
 
-def _chunks(answer: AIMessage, model: str) -> Iterator[Json]:
+def chunks(answer: AIMessage, model: str) -> Iterator[Json]:
     """The answer in pieces: arguments are cut in two, as a real server does at any place."""
     deltas: list[Json] = [{"role": "assistant", "content": str(answer.text)}]
     for call in _calls(answer):

@@ -23,9 +23,14 @@ def _work(run: RunRepository, name: str, **files: str) -> str:
     return run.snapshot(name, f"work of {name}", base).commit
 
 
+def _merge(run: RunRepository, task: str, commit: str, title: str = "") -> Merged | Conflict:
+    prepared = run.prepare_merge(task, commit, title)
+    return prepared if isinstance(prepared, Conflict) else run.commit_merge(prepared)
+
+
 def test_creating_twice_gives_the_same_run_and_loading_finds_it(run: RunRepository) -> None:
     commit = _work(run, "T1", new="x")
-    run.merge("backend-T001", commit)
+    _merge(run, "backend-T001", commit)
     folder = run.git.git_dir
     assert RunRepository.create(folder, run.trees, run.user, "r1").head() == run.head()
     assert RunRepository.load(folder, run.trees, run.user, "r1") == run
@@ -103,7 +108,7 @@ driver = touch {mark}
     (folder / ".gitattributes").write_text("* filter=evil diff=evil merge=evil text eol=crlf ident\n")
     (folder / "app.py").write_bytes(b"$Id$\r\nodd = 1\n")
     taken = run.snapshot("T1", "x", base)
-    run.merge("backend-T001", taken.commit)
+    _merge(run, "backend-T001", taken.commit)
     exported = run.tree(run.head())
     assert (exported.path / "app.py").read_bytes() == b"$Id$\r\nodd = 1\n"
     run.publish()
@@ -140,8 +145,8 @@ def test_an_exported_tree_reads_text_and_nothing_outside(run: RunRepository, rep
 
 def test_two_tasks_are_merged_one_after_the_other(run: RunRepository, git: GitCall, repo: Path) -> None:
     first, second = _work(run, "T1", a="1"), _work(run, "T2", b="2")
-    assert isinstance(run.merge("backend-T001", first, "First thing"), Merged)
-    merged = run.merge("backend-T002", second, "Second thing")
+    assert isinstance(_merge(run, "backend-T001", first, "First thing"), Merged)
+    merged = _merge(run, "backend-T002", second, "Second thing")
     assert isinstance(merged, Merged)
     assert merged.commit == run.head()
     assert {"a.py", "b.py"} <= set(run.tree(merged.tree).files)
@@ -166,7 +171,7 @@ def test_a_prepared_merge_does_not_move_the_branch_before_it_is_committed(run: R
 def test_a_merge_prepared_on_an_old_head_is_not_committed(run: RunRepository) -> None:
     stale = run.prepare_merge("backend-T001", _work(run, "T1", a="1"))
     assert isinstance(stale, Prepared)
-    run.merge("backend-T002", _work(run, "T2", b="2"))
+    _merge(run, "backend-T002", _work(run, "T2", b="2"))
     head = run.head()
     with pytest.raises(GitError):
         run.commit_merge(stale)
@@ -175,17 +180,17 @@ def test_a_merge_prepared_on_an_old_head_is_not_committed(run: RunRepository) ->
 
 def test_merging_twice_is_a_no_op(run: RunRepository) -> None:
     commit = _work(run, "T1", a="1")
-    first = run.merge("backend-T001", commit)
-    assert run.merge("backend-T001", commit) == first
+    first = _merge(run, "backend-T001", commit)
+    assert _merge(run, "backend-T001", commit) == first
 
 
 def test_a_conflict_names_its_paths_and_leaves_the_queue_usable(run: RunRepository) -> None:
     first, second, third = _work(run, "T1", app="1"), _work(run, "T2", app="2"), _work(run, "T3", c="3")
-    run.merge("backend-T001", first)
+    _merge(run, "backend-T001", first)
     head = run.head()
-    assert run.merge("backend-T002", second) == Conflict(("app.py",))
+    assert _merge(run, "backend-T002", second) == Conflict(("app.py",))
     assert run.head() == head
-    assert isinstance(run.merge("backend-T003", third), Merged)
+    assert isinstance(_merge(run, "backend-T003", third), Merged)
     assert run.tree(run.head()).read("app.py") == "1"
 
 
@@ -196,7 +201,7 @@ def test_a_merge_left_half_done_by_a_crash_is_cleaned_away(run: RunRepository) -
         (folder / name).write_text(f"{commit}\n")
     (run.trees / "_merge").mkdir()
     (run.trees / "_merge" / "app.py").write_text("<<<<<<<")
-    assert isinstance(run.merge("backend-T001", commit), Merged)
+    assert isinstance(_merge(run, "backend-T001", commit), Merged)
     assert run.tree(run.head()).read("app.py") == "one = 1\n"
 
 
@@ -211,7 +216,7 @@ def test_publishing_adds_the_branch_and_changes_nothing_else(run: RunRepository,
     (repo / ".git/FETCH_HEAD").write_text("mine\n")
     before = fingerprint(repo)
     for number in (1, 2):
-        run.merge(f"backend-T00{number}", _work(run, f"T{number}", **{f"f{number}": "1"}))
+        _merge(run, f"backend-T00{number}", _work(run, f"T{number}", **{f"f{number}": "1"}))
         assert run.publish() == run.head()
         assert run.publish() == run.head()
         assert git(repo, "rev-parse", "backend-coordinator/r1") == run.head()
@@ -220,7 +225,7 @@ def test_publishing_adds_the_branch_and_changes_nothing_else(run: RunRepository,
 
 
 def test_the_published_branch_stands_without_our_folder(run: RunRepository, repo: Path, git: GitCall) -> None:
-    run.merge("backend-T001", _work(run, "T1", a="1"))
+    _merge(run, "backend-T001", _work(run, "T1", a="1"))
     run.publish()
     git(repo, "clone", "--quiet", "--branch", run.branch, str(repo), str(repo.parent / "clone"))
     run.git.git_dir.rename(repo.parent / "gone")
@@ -229,11 +234,11 @@ def test_the_published_branch_stands_without_our_folder(run: RunRepository, repo
 
 
 def test_publishing_never_overwrites_commits_of_others(run: RunRepository, repo: Path, git: GitCall) -> None:
-    run.merge("backend-T001", _work(run, "T1", a="1"))
+    _merge(run, "backend-T001", _work(run, "T1", a="1"))
     run.publish()
     theirs = git(repo, "commit-tree", "HEAD^{tree}", "-p", run.branch, "-m", "mine")
     git(repo, "update-ref", f"refs/heads/{run.branch}", theirs)
-    run.merge("backend-T002", _work(run, "T2", b="2"))
+    _merge(run, "backend-T002", _work(run, "T2", b="2"))
     with pytest.raises(WorkspaceError, match="rename or leave that branch"):
         run.publish()
     assert git(repo, "rev-parse", run.branch) == theirs
@@ -248,7 +253,7 @@ def test_a_branch_in_the_way_is_found_before_the_work_begins(repo: Path, git: Gi
 def test_publishing_to_a_branch_that_is_checked_out_says_so(run: RunRepository, repo: Path, git: GitCall) -> None:
     run.publish()
     git(repo, "worktree", "add", "--quiet", str(repo.parent / "look"), run.branch)
-    run.merge("backend-T001", _work(run, "T1", a="1"))
+    _merge(run, "backend-T001", _work(run, "T1", a="1"))
     before = fingerprint(repo)
     with pytest.raises(WorkspaceError, match=r"rename or leave that branch.*look"):
         run.publish()
@@ -263,7 +268,7 @@ def test_a_shallow_clone_is_a_workspace(repo: Path, git: GitCall) -> None:
     git(repo, "clone", "--quiet", "--depth=1", f"file://{repo}", str(clone))
     run = RunRepository.create(clone.parent / "run", clone.parent / "trees", open_workspace(clone), "r1")
     before = fingerprint(clone)
-    assert isinstance(run.merge("backend-T001", _work(run, "T1", a="1")), Merged)
+    assert isinstance(_merge(run, "backend-T001", _work(run, "T1", a="1")), Merged)
     run.publish()
     assert fingerprint(clone) == before
 
@@ -286,7 +291,7 @@ def test_a_sha256_repository_is_a_workspace(tmp_path: Path, git: GitCall) -> Non
     git(root, "init", "--quiet", "--object-format=sha256")
     git(root, "commit", "--quiet", "--allow-empty", "-m", "start")
     run = RunRepository.create(tmp_path / "run", tmp_path / "trees", open_workspace(root), "r1")
-    assert isinstance(run.merge("backend-T001", _work(run, "T1", a="1")), Merged)
+    assert isinstance(_merge(run, "backend-T001", _work(run, "T1", a="1")), Merged)
     run.publish()
     assert len(git(root, "rev-parse", run.branch)) == 64
 

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
+from backend_coordinator.domain.verdict import Finding, Outcome, Verdict
 from backend_coordinator.nodes.gates.evidence import (
     MOST_FINDINGS,
     fails,
@@ -183,9 +183,9 @@ def _without_tests(head: Tree, code: Sequence[str], foreign: Sequence[str], run:
         return not_applicable("C5", "no code changed and the project has no tests", run.evidence)
     if foreign:
         return unknown("C5", f"{foreign[0]} is not Python: nothing here runs its tests", run.evidence)
-    if not any(_statements(head.read(path) or "") for path in code if not is_test(path)):
+    first = next((path for path in code if not is_test(path) and _statements(head.read(path) or "")), None)
+    if first is None:
         return unknown("C5", "the project has no tests", run.evidence)
-    first = next(path for path in code if not is_test(path) and _statements(head.read(path) or ""))
     return fails("C5", [Finding(path=first, message="no test runs this code")], "add tests", run.evidence)
 
 
@@ -201,23 +201,14 @@ def _covered(base: Tree | None, head: Tree, paths: Sequence[str], run: TestRun, 
         missing += [Finding(path=path, line=n, message="no test runs this line") for n in sorted(new & lines.missing)]
     total = executed + len(missing)
     share = executed / total if total else 1.0
-    evidence = _coverage_evidence(run, missing, f"{executed} of {total} introduced lines run under the tests")
+    summary = f"{executed} of {total} introduced lines run under the tests"
+    shown = {"summary": summary, "findings": tuple(missing[:MOST_FINDINGS])}
+    evidence = run.evidence.model_copy(update={"tool": "coverage", "version": run.coverage_version, **shown})
     if share < LEAST_COVERAGE:
         fix = f"test the change: {share:.0%} of its {total} lines are covered, {LEAST_COVERAGE:.0%} are needed"
         return fails("C5", missing, fix + note, run.evidence, evidence)
     reason = f"{run.passed} tests pass and cover {share:.0%} of {total} introduced lines{note}"
     return passes("C5", reason, run.evidence, evidence)
-
-
-def _coverage_evidence(run: TestRun, missing: Sequence[Finding], summary: str) -> Evidence:
-    return run.evidence.model_copy(
-        update={
-            "tool": "coverage",
-            "version": run.coverage_version,
-            "summary": summary,
-            "findings": tuple(missing[:MOST_FINDINGS]),
-        }
-    )
 
 
 def _new_lines(before: str, after: str) -> frozenset[int]:

@@ -9,7 +9,7 @@ from backend_coordinator.nodes.gates.application import Application, Opening, ap
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.files import is_code, is_test, product_python, serves
 from backend_coordinator.nodes.gates.registry import check
-from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.source import modules_of
 from backend_coordinator.nodes.gates.syntax import Function, arguments, called
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -68,19 +68,13 @@ def _strangers(app: Application) -> Iterator[Finding]:
 
 def _by_hand(tree: Tree, app: Application) -> Iterator[Finding]:
     """What the source says where the application could not be asked: its own CORS code, and literal options."""
-    for path in product_python(tree, frozenset(tree.files)):
-        text = tree.read(path) or ""
-        if _ALLOWS not in text.lower() and "allow_origins" not in text:
-            continue
-        try:
-            module = parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            continue
+    texts = {path: tree.read(path) or "" for path in product_python(tree, frozenset(tree.files))}
+    paths = [path for path, text in texts.items() if _ALLOWS in text.lower() or "allow_origins" in text]
+    for path, module in modules_of(tree, paths).items():
         for node in ast.walk(module):
             if isinstance(node, Function) and (line := _reflects(node)):
-                yield Finding(
-                    path=path, line=line, message="the origin of a request is allowed without being looked up"
-                )
+                message = "the origin of a request is allowed without being looked up"
+                yield Finding(path=path, line=line, message=message)
             elif isinstance(node, ast.Call) and app.document is None and _opens(node):
                 yield Finding(path=path, line=node.lineno, message="any origin gets access with credentials")
 

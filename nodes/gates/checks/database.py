@@ -2,25 +2,22 @@
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
-from backend_coordinator.nodes.gates.evidence import (
-    digest,
-    fails,
-    not_applicable,
-    one_line,
-    passes,
-    unknown,
-)
+from backend_coordinator.nodes.gates.evidence import fails, not_applicable, one_line, passes, unknown
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.schema import COMMENT, OTHER_DIALECT, foreign_migration, is_revision
-from backend_coordinator.nodes.gates.scratch import copied, installed, shadowed
+from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, shadowed
 from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.workspace.environment import Environment
+from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.trees import Tree
+
+Answer = Mapping[str, Any]
+"""What the script `rehearse` writes: the path and the message of what broke, and SQLite's version."""
 
 
 @check("D3")
@@ -79,7 +76,7 @@ async def _rehearse_plain(head: Tree, plain: list[str], touched: set[str], envir
                 return unknown("D3", f"{path} is not written for SQLite ({line}): rehearse it on its own database")
         found = await _run_plain(head, pairs, environment)
         evidence.append(found)
-        if found.exit_code not in (0, 1):
+        if found.exit_code != bool(found.findings):
             return unknown("D3", f"the rehearsal could not run: {found.summary}", *evidence)
         if found.findings:
             blamed = any(path in touched for path in (found.findings[0].path, _up_of(found.findings[0].path)))
@@ -91,21 +88,22 @@ async def _rehearse_plain(head: Tree, plain: list[str], touched: set[str], envir
 
 async def _run_plain(head: Tree, pairs: list[tuple[str, str]], environment: Environment) -> Evidence:
     async with copied(head.path, environment) as scratch:
-        command = ["python", "-I", scratch.script("rehearse"), json.dumps(pairs)]
-        done = await scratch.run(command)
-    lines = done.stdout.strip().splitlines()
-    ran = done.exit_code in (0, 1) and lines
-    answer: dict[str, Any] = json.loads(lines[-1]) if ran else {"broken": None, "sqlite": ""}
-    broken = [Finding(path=answer["broken"][0], message=answer["broken"][1])] if answer["broken"] else []
-    return Evidence(
-        tool="sqlite",
-        version=answer["sqlite"],
-        command=tuple(scratch.plain(word) for word in command),
-        exit_code=done.exit_code,
-        output_sha256=digest(done.output),
-        summary=one_line(broken[0].message if broken else done.output[-200:]),
-        findings=tuple(broken),
-    )
+        done, answer, summary = await _rehearse(scratch, json.dumps(pairs), "-I")
+    evidence = scratch.evidence("sqlite", answer.get("sqlite", ""), done, summary)
+    return evidence.model_copy(update={"findings": _broken(answer)})
+
+
+async def _rehearse(scratch: Scratch, what: str, *options: str, root: str = "") -> tuple[Completed, Answer, str]:
+    """How the rehearsal ended, its answer, empty where it gave none, and a summary."""
+    target = scratch.results / "answer.json"
+    done = await scratch.run(["python", *options, scratch.script("rehearse"), str(target), what], root)
+    answer: Answer = json.loads(target.read_text()) if target.exists() else {}
+    told = next((finding.message for finding in _broken(answer)), done.output[-200:])
+    return done, answer, told or "up, down and up with equal schemas"
+
+
+def _broken(answer: Answer) -> tuple[Finding, ...]:
+    return (Finding(path=answer["broken"][0], message=answer["broken"][1]),) if answer.get("broken") else ()
 
 
 def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
@@ -129,22 +127,10 @@ async def _rehearse_alembic(head: Tree, environment: Environment) -> Verdict:
         version = (await installed(scratch, unit.root)).get("alembic")
         if version is None:
             return unknown("D3", "alembic is not installed: declare it in the project's dependencies")
-        answer = scratch.results / "answer.json"
-        command = ["python", scratch.script("rehearse_alembic"), str(scratch.results / "db.sqlite"), str(answer)]
-        done = await scratch.run(command, unit.root)
-        broken = json.loads(answer.read_text())["broken"] if answer.exists() else None
-        evidence = Evidence(
-            tool="alembic",
-            version=version,
-            command=tuple(scratch.plain(word) for word in command),
-            exit_code=done.exit_code,
-            output_sha256=digest(scratch.plain(done.output)),
-            summary=one_line(broken or done.output[-200:] or "up, down and up with equal schemas"),
-        )
-        ran = answer.exists()
-    if not ran:
-        last = (done.output.strip().splitlines() or ["no message"])[-1]
-        return unknown("D3", f"the migrations do not run on SQLite: {one_line(last, 200)}", evidence)
-    if broken:
-        return fails("D3", [Finding(path="alembic.ini", message=broken)], "correct the migration", evidence)
+        done, answer, summary = await _rehearse(scratch, str(scratch.results / "db.sqlite"), root=unit.root)
+    evidence = scratch.evidence("alembic", version, done, summary)
+    if not answer:
+        return unknown("D3", f"the migrations do not run on SQLite: {scratch.last_line(done)}", evidence)
+    if findings := _broken(answer):
+        return fails("D3", findings, "correct the migration", evidence)
     return passes("D3", "all revisions run up, down and up with equal schemas on SQLite", evidence)

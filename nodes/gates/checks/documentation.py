@@ -4,21 +4,14 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
+from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, application_of
-from backend_coordinator.nodes.gates.evidence import (
-    fails,
-    introduced,
-    not_applicable,
-    passes,
-    read_evidence,
-    unknown,
-)
+from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, read_evidence, unknown
 from backend_coordinator.nodes.gates.files import is_code, is_test, product_python, serves
 from backend_coordinator.nodes.gates.openapi import Document, ForeignReference, Operation, contracts
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.schema import Schema, foreign_migration, schema_of
-from backend_coordinator.nodes.gates.sqlqueries import modules_of
+from backend_coordinator.nodes.gates.source import modules_of
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -41,7 +34,8 @@ async def contract_is_valid_and_complete(
         known = list(_invalid(contracts(base))) if base and findings else []
     except ForeignReference as error:
         return unknown("O1", f"the contract refers to {error}, and references to other files are not followed")
-    evidence = (_validated(findings), *app.evidence)
+    validated = read_evidence(findings, f"{len(findings)} problems in the contract", tool="openapi-spec-validator")
+    evidence = (validated, *app.evidence)
     if new := introduced(findings, known):
         return fails("O1", new, "correct the contract", *evidence)
     if app.problem:
@@ -102,11 +96,6 @@ def _without_contract(head: Tree, changed: frozenset[str], app: Application) -> 
 def _invalid(documents: Sequence[Document]) -> Iterator[Finding]:
     for document in documents:
         yield from (Finding(path=document.path, message=problem) for problem in document.problems())
-
-
-def _validated(findings: Sequence[Finding]) -> Evidence:
-    summary = f"{len(findings)} problems in the contract"
-    return read_evidence(findings, summary, tool="openapi-spec-validator")
 
 
 def _by_key(documents: Iterable[Document]) -> dict[tuple[str, str], tuple[Document, Operation]]:

@@ -12,8 +12,8 @@ from backend_coordinator.nodes.gates.checks.doubts import undecided
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.files import is_code, is_test, product_python, serves
 from backend_coordinator.nodes.gates.registry import check
-from backend_coordinator.nodes.gates.sqlqueries import modules_of
-from backend_coordinator.nodes.gates.syntax import called, last
+from backend_coordinator.nodes.gates.source import modules_of
+from backend_coordinator.nodes.gates.syntax import called, last, words
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -31,28 +31,10 @@ _MAY_HOLD_ALL = re.compile(r"(?:^|_)(?:data|body|payload|form|json|params|receiv
 _HOLDS_LITTLE = frozenset({"int", "float", "bool", "UUID", "date", "datetime", "Path"})
 _HIDES = re.compile(r"(?i)redact|mask|saniti[sz]e|scrub|filter|safe|hash|digest|anonymi[sz]e")
 _ABOUT_ACCESS = re.compile(r"(?i)\b(?:jwt|bearer|oauth2?|login|authori[sz]ation|authenticat\w+)\b|password")
-_LEVELS = frozenset(
-    {"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log", "trace", "success", "bind"}
-)
+_LEVELS = words("debug info warning warn error exception critical fatal log trace success bind")
 _LOGGER = re.compile(r"(?i)(?:^|_)log(?:ger|ging)?$|^(?:get_?logger)$")
 _COMMAND = re.compile(r"(?m)^if __name__ ==|^\s*(?:import|from) (?:argparse|click|typer)\b")
-_CARRIES = frozenset(
-    {
-        "str",
-        "repr",
-        "format",
-        "list",
-        "tuple",
-        "dumps",
-        "loads",
-        "decode",
-        "encode",
-        "strip",
-        "lower",
-        "get_secret_value",
-        "join",
-    }
-)
+_CARRIES = words("str repr format list tuple dumps loads decode encode strip lower get_secret_value join")
 _DUMPS = frozenset({"vars", "asdict", "dict", "model_dump", "model_dump_json"})
 _REPR_SHOWS = frozenset({"BaseModel", "SQLModel", "NamedTuple", "TypedDict", "dataclass", "define", "Struct"})
 _WHOLE_REQUEST = frozenset({"headers", "cookies", "environ"})
@@ -92,7 +74,9 @@ def _logged(tree: Tree, paths: tuple[str, ...]) -> tuple[list[Finding], list[Fin
     """What is sensitive, what may be, and the number of logging calls read."""
     findings: list[Finding] = []
     doubts: list[Finding] = []
-    calls, records, served = 0, _records(tree) if paths else _Records({}, {}, frozenset(), frozenset()), serves(tree)
+    if not paths:
+        return findings, doubts, 0
+    calls, records, served = 0, _records(tree), serves(tree)
     for path, module in modules_of(tree, paths).items():
         reading = _Reading(tree.read(path) or "", records, served=served)
         for call, around in calls_around(module):

@@ -1,52 +1,48 @@
 """Checks of performance."""
 
+import ast
 from collections.abc import Iterator
 
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, application_of
-from backend_coordinator.nodes.gates.calls import Code, Site, code_of, is_async
+from backend_coordinator.nodes.gates.calls import Code, Site, code_of
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.files import is_code, is_test, serves
 from backend_coordinator.nodes.gates.registry import check
-from backend_coordinator.nodes.gates.syntax import Function
+from backend_coordinator.nodes.gates.syntax import Function, words
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_VERBS = _words("get post put patch delete head options request")
-_SQL = _words("execute scalar scalars query exec commit flush refresh get merge")
-_HASHES = _words("hash verify verify_and_update")
+_VERBS = words("get post put patch delete head options request")
+_SQL = words("execute scalar scalars query exec commit flush refresh get merge")
+_HASHES = words("hash verify verify_and_update")
 _BLOCKING = {
-    "": _words("open input"),
-    "time": _words("sleep"),
-    "io": _words("open"),
-    "os": _words("system popen"),
-    "subprocess": _words("run call check_call check_output getoutput getstatusoutput"),
-    "shutil": _words("copy copy2 copyfile copytree rmtree move"),
-    "socket": _words("create_connection getaddrinfo gethostbyname"),
-    "urllib.request": _words("urlopen urlretrieve"),
-    "smtplib": _words("SMTP SMTP_SSL"),
+    "": words("open input"),
+    "time": words("sleep"),
+    "io": words("open"),
+    "os": words("system popen"),
+    "subprocess": words("run call check_call check_output getoutput getstatusoutput"),
+    "shutil": words("copy copy2 copyfile copytree rmtree move"),
+    "socket": words("create_connection getaddrinfo gethostbyname"),
+    "urllib.request": words("urlopen urlretrieve"),
+    "smtplib": words("SMTP SMTP_SSL"),
     "requests": _VERBS,
     "requests.Session": _VERBS,
     "httpx": _VERBS | {"stream"},
     "httpx.Client": _VERBS | {"send"},
-    "sqlite3": _words("connect"),
-    "psycopg": _words("connect"),
-    "psycopg2": _words("connect"),
-    "pymysql": _words("connect"),
+    "sqlite3": words("connect"),
+    "psycopg": words("connect"),
+    "psycopg2": words("connect"),
+    "pymysql": words("connect"),
     "sqlalchemy.orm.Session": _SQL,
     "sqlalchemy.orm.sessionmaker": _SQL,
     "sqlmodel.Session": _SQL,
-    "bcrypt": _words("hashpw checkpw"),
-    "hashlib": _words("scrypt pbkdf2_hmac"),
+    "bcrypt": words("hashpw checkpw"),
+    "hashlib": words("scrypt pbkdf2_hmac"),
 }  # fmt: skip
 # Methods that block wherever in a chain of calls they are reached.
 _CHAINED = {
-    "pathlib.Path": _words("read_text read_bytes write_text write_bytes"),
+    "pathlib.Path": words("read_text read_bytes write_text write_bytes"),
     "argon2.PasswordHasher": _HASHES,
     "passlib.context.CryptContext": _HASHES,
     "pwdlib.PasswordHash": _HASHES,
@@ -69,8 +65,8 @@ async def handlers_do_not_block(
             return unknown("P5", app.problem or "no FastAPI application was found: look at its async handlers")
         return not_applicable("P5", "no request handler changed")
     sites = await _handlers(app, head, environment)
-    waiting = [site for site in sites if is_async(site)]
-    findings = every = list(_blocking(await code_of(head, environment), waiting))
+    waiting = [site for site in sites if isinstance(site.function, ast.AsyncFunctionDef)]
+    findings = every = list(_blocking(await code_of(head, environment), sites))
     if findings and base:
         before = await _handlers(await application_of(base, environment), base, environment)
         findings = list(introduced(findings, list(_blocking(await code_of(base, environment), before))))
@@ -96,7 +92,7 @@ async def _handlers(app: Application, tree: Tree, environment: Environment) -> l
 def _blocking(code: Code, sites: list[Site]) -> Iterator[Finding]:
     """The blocking calls that asynchronous `sites` reach, each once."""
     seen: set[Function] = set()
-    todo = [(site, site.function.name) for site in sites if is_async(site)]
+    todo = [(site, site.function.name) for site in sites if isinstance(site.function, ast.AsyncFunctionDef)]
     while todo:
         site, handler = todo.pop()
         if site.function in seen:

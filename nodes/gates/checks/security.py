@@ -4,9 +4,8 @@ import ast
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
-from backend_coordinator.domain.verdict import Finding, Outcome, Verdict
+from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.evidence import (
     fails,
     introduced,
@@ -14,7 +13,6 @@ from backend_coordinator.nodes.gates.evidence import (
     passes,
     place,
     read_evidence,
-    says,
     unknown,
 )
 from backend_coordinator.nodes.gates.files import is_code, is_test, product_python
@@ -53,8 +51,6 @@ async def sql_takes_parameters(
     cannot be traced to constants is unknown. Source: Security, SQL injection prevention.
     """
     paths = product_python(head, changed)
-    if (skipped := _unread(head, changed, _SQL_TOPIC)) and not paths:
-        return unknown("S3", f"{skipped} is not read by this check: look at calls that execute SQL text in it")
     found = await asyncio.to_thread(_sql, head, paths)
     formatted = [finding for finding, taint in found if taint is Taint.FORMATTED]
     untraced = [finding for finding, taint in found if taint is Taint.UNTRACED]
@@ -66,7 +62,7 @@ async def sql_takes_parameters(
     if untraced:
         reason = f"{place(untraced[0])}: {untraced[0].message}; look whether a caller's text can reach it"
         return unknown("S3", reason, read_evidence(untraced, reason))
-    if skipped:
+    if skipped := _unread(head, changed, _SQL_TOPIC):
         return unknown("S3", f"{skipped} is not read by this check: look at calls that execute SQL text in it")
     if found:
         return passes("S3", f"{len(found)} calls execute SQL, none with values in its text")
@@ -97,7 +93,7 @@ async def secrets_come_from_the_environment(
     everywhere = [use for path in product_python(head, frozenset(head.files)) for use in _uses(head, path)]
     if any(from_environment for _, from_environment in everywhere):
         return passes("S7", f"{len(uses)} secrets in use, none with a literal value")
-    return says("S7", Outcome.UNKNOWN, f"{uses[0][0]}: it cannot be told where this secret comes from")
+    return unknown("S7", f"{uses[0][0]}: it cannot be told where this secret comes from")
 
 
 def _unread(head: Tree, changed: frozenset[str], topic: re.Pattern[str]) -> str | None:
@@ -163,11 +159,8 @@ def _settings(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         case ast.keyword(arg=str(name), value=value):
             yield name, value
         case ast.Dict(keys=keys, values=values):
-            yield from (
-                (str(key.value), value)
-                for key, value in zip(keys, values, strict=True)
-                if isinstance(key, ast.Constant)
-            )
+            entries = zip(keys, values, strict=True)
+            yield from ((str(key.value), value) for key, value in entries if isinstance(key, ast.Constant))
         case ast.Call(args=[ast.Constant(value=str(name)), default]) if called(node) in {"get", "getenv"}:
             yield name, default
 
@@ -187,9 +180,10 @@ def _uses(tree: Tree, path: str) -> Iterator[tuple[str, bool]]:
     module = _parse(tree, path) or ast.Module([], [])
     for node in ast.walk(module):
         match node:
-            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if _reads_environment(node.func):
-                secret = name
-            case ast.Subscript(value=owner, slice=ast.Constant(value=str(name))) if _reads_environment(owner):
+            case (
+                ast.Call(func=owner, args=[ast.Constant(value=str(name)), *_])
+                | ast.Subscript(value=owner, slice=ast.Constant(value=str(name)))
+            ) if _reads_environment(owner):
                 secret = name
             case ast.ClassDef(bases=bases) if any("Settings" in ast.unparse(base) for base in bases):
                 fields = [s.target for s in node.body if isinstance(s, ast.AnnAssign)]
@@ -210,7 +204,7 @@ def _reads_environment(node: ast.expr) -> bool:
 
 def _env_files(tree: Tree, changed: frozenset[str]) -> Iterator[Finding]:
     for path in sorted(changed.intersection(tree.files)):
-        if _ENV_FILE.search(path) and not is_test(PurePosixPath(path).as_posix()):
+        if _ENV_FILE.search(path) and not is_test(path):
             for number, line in enumerate((tree.read(path) or "").splitlines(), 1):
                 if match := _ENV_VALUE.match(line):
                     yield Finding(path=path, line=number, message=f"a tracked .env gives {match[1]} a value")

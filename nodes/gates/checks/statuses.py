@@ -148,7 +148,9 @@ async def _unfit(app: Application, documents: list[Document], tree: Tree, enviro
     refusals: list[tuple[Operation, Finding]] = []
     for operation in app.document.operations if app.document else ():
         same = [other for other in every if other.key == operation.key]
-        findings += _errors(operation, _sites(app, operation, code)[:1])
+        for handler in _sites(app, operation, code)[:1]:
+            message = f"{operation} returns an error with a status of success"
+            findings += (Finding(path=handler.path, line=line, message=message) for line in _errors_as_success(handler))
         refusals += ((operation, finding) for finding in _of_handler(app, operation, same, code))
     # Contract and application declare together: that they agree is the affair of O1.
     guarded = {operation.key: (document, operation) for document in documents for operation in document.operations}
@@ -214,13 +216,6 @@ def _status(value: ast.expr) -> int | None:
             known = re.match(r"HTTP_(\d{3})_", name)
             return int(known[1]) if known else HTTPStatus.__members__.get(name)
     return None
-
-
-def _errors(operation: Operation, handlers: list[Site]) -> Iterator[Finding]:
-    for handler in handlers:
-        for line in _errors_as_success(handler):
-            message = f"{operation} returns an error with a status of success"
-            yield Finding(path=handler.path, line=line, message=message)
 
 
 def _errors_as_success(site: Site) -> Iterator[int]:

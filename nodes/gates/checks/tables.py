@@ -1,7 +1,7 @@
 """Checks of the tables that migrations, models or statements make."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
@@ -34,12 +34,8 @@ async def common_queries_have_indexes(
     findings = [*_slow_references(schema), *_slow_queries(schema)]
     before = await schema_of(base, environment) if base else Schema()
     findings = list(introduced(findings, [*_slow_references(before), *_slow_queries(before)]))
-    if findings and before.problem:
-        return unknown("D2", f"{findings[0].message}, perhaps as before: {before.problem}", *schema.evidence)
-    if findings:
-        return fails("D2", findings, "add an index in a migration", *schema.evidence)
-    if schema.problem:
-        return unknown("D2", schema.problem, *schema.evidence)
+    if verdict := _faulty("D2", findings, "add an index in a migration", schema, before):
+        return verdict
     known = {(query.path, query.texts) for query, _ in before.unplanned}
     if unplanned := [(query, why) for query, why in schema.unplanned if (query.path, query.texts) not in known]:
         query, why = unplanned[0]
@@ -54,6 +50,15 @@ def _without_schema(item: str, head: Tree, changed: frozenset[str], schema: Sche
     if not schema.sources and (query := next((q for q in schema.queries if q.path in changed), None)):
         return unknown(item, f"{query.path}:{query.line} reads tables that nothing in the project makes")
     return not_applicable(item, "the change touches neither tables nor queries")
+
+
+def _faulty(item: str, findings: Sequence[Finding], fix: str, schema: Schema, before: Schema) -> Verdict | None:
+    """The verdict on new findings, or on a schema that could not be built."""
+    if findings and before.problem:
+        return unknown(item, f"{findings[0].message}, perhaps as before: {before.problem}", *schema.evidence)
+    if findings:
+        return fails(item, findings, fix, *schema.evidence)
+    return unknown(item, schema.problem, *schema.evidence) if schema.problem else None
 
 
 def _slow_references(schema: Schema) -> Iterator[Finding]:
@@ -89,12 +94,8 @@ async def the_database_validates_its_data(
     findings = [*_gaps(schema, before), *_unenforced(head, schema)]
     if base:
         findings = list(introduced(findings, _unenforced(base, before)))
-    if findings and before.problem:
-        return unknown("D5", f"{findings[0].message}, perhaps as before: {before.problem}", *schema.evidence)
-    if findings:
-        return fails("D5", findings, "let the database refuse what is wrong", *schema.evidence)
-    if schema.problem:
-        return unknown("D5", schema.problem, *schema.evidence)
+    if verdict := _faulty("D5", findings, "let the database refuse what is wrong", schema, before):
+        return verdict
     tables = list(schema.tables.values())
     required = sum(column.required for table in tables for column in table.columns)
     checks = sum(len(re.findall(r"(?i)\bCHECK\b", table.sql)) for table in tables)

@@ -11,7 +11,8 @@ from backend_coordinator.nodes.gates.files import is_code, is_test, product_pyth
 from backend_coordinator.nodes.gates.openapi import Operation, contracts
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
-from backend_coordinator.nodes.gates.sqlqueries import modules_of, queries_of
+from backend_coordinator.nodes.gates.source import modules_of
+from backend_coordinator.nodes.gates.sqlqueries import queries_of
 from backend_coordinator.nodes.gates.syntax import Function, assigned, called, last
 from backend_coordinator.nodes.gates.testrun import Request, TestRun, operation_of
 from backend_coordinator.nodes.workspace.environment import Environment
@@ -100,9 +101,7 @@ async def database_tests_use_fixtures(
     run = await run_tests(head.path, environment)
     if run.problem:
         return unknown("T3", run.problem, run.evidence)
-    if not run.statements and not any(
-        q.line in run.coverage[q.path].executed for q in queries if q.path in run.coverage
-    ):
+    if not run.statements and not any(q.line in run.executed(q.path) for q in queries):
         return unknown("T3", "no test was seen to reach the database", run.evidence)
     findings = list(_shared_databases(head))
     if findings and base:
@@ -183,7 +182,7 @@ async def error_scenarios_are_tested(
         findings, gaps = list(introduced(findings, known[0])), list(introduced(gaps, known[1]))
     if findings:
         return fails("T4", findings, "add a test that expects the refusal", *evidence)
-    missed = [f for f in new if f.line not in _executed(run, f.path)]
+    missed = [f for f in new if f.line not in run.executed(f.path)]
     if gaps or len(missed) > (1 - LEAST_RAISED) * len(new):
         first = (*gaps, *missed)[0]
         return unknown("T4", f"{place(first)}: {first.message}, and no test saw it", *evidence)
@@ -212,7 +211,8 @@ def _untested(
     refusing = {operation for operation, _ in seen}
     shown = {(_resource(operation), status) for operation, status in seen}
     never = [o for o in declared if o not in refusing]
-    findings = [Finding(path=app.path, message=f"no test sees {o} refuse ({_told(declared[o])})") for o in never]
+    told = (f"no test sees {o} refuse ({', '.join(sorted(declared[o]))})" for o in never)
+    findings = [Finding(path=app.path, message=message) for message in told]
     shown |= {("", str(r.status)) for r in run.requests if str(r.status) in _OF_EVERY_BODY}
     wanted = {(_resource(o), status) for o, statuses in declared.items() for status in statuses if "X" not in status}
     wanted = {("" if status in _OF_EVERY_BODY else resource, status) for resource, status in wanted}
@@ -224,10 +224,6 @@ def _resource(operation: Operation) -> str:
     return operation.path.strip("/").partition("/")[0]
 
 
-def _told(statuses: Iterable[str]) -> str:
-    return ", ".join(sorted(statuses))
-
-
 def _raised(tree: Tree, paths: Sequence[str]) -> list[Finding]:
     found = []
     for path, module in modules_of(tree, tuple(paths)).items():
@@ -235,10 +231,6 @@ def _raised(tree: Tree, paths: Sequence[str]) -> list[Finding]:
             if isinstance(node, ast.Raise) and node.exc and last(node.exc) not in _EXPECTED:
                 found.append(Finding(path=path, line=node.lineno, message=ast.unparse(node)))
     return found
-
-
-def _executed(run: TestRun, path: str) -> frozenset[int]:
-    return run.coverage[path].executed if path in run.coverage else frozenset()
 
 
 @check("T5")

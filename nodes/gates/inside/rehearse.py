@@ -1,15 +1,24 @@
-"""Runs plain SQL migrations up, down and up again on a fresh SQLite database and reports where that broke."""
+"""Runs migrations up, down and up again on a fresh SQLite database and reports where that broke."""
 
+import importlib
 import json
+import os
 import re
 import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
+class Broken(Exception):
+    """A script that failed, and why."""
+
+
 def schema(db: sqlite3.Connection) -> list[str]:
-    """What the database consists of, without differences of spelling that SQLite itself makes."""
-    rows = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+    """What the database consists of, without spelling that SQLite itself changes and without Alembic's own table."""
+    rows = db.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND tbl_name != 'alembic_version'"
+    )
     return sorted(re.sub(r"\s+|[\"`\[\]]", "", " ".join(map(str, row))).lower() for row in rows)
 
 
@@ -32,38 +41,53 @@ def step(db: sqlite3.Connection, path: str) -> None:
         raise Broken(path, "leaves a transaction open")
 
 
-class Broken(Exception):
-    """A script that failed, and why."""
-
-
-def rehearse(pairs: list[tuple[str, str]]) -> None:
-    """Raises Broken with a path and a message."""
+def scripts(pairs: Sequence[tuple[str, str]]) -> None:
+    """Runs plain SQL; raises Broken with a path and a message."""
     db = fresh()
     states = [schema(db)]
     for up, _ in pairs:
         step(db, up)
         states.append(schema(db))
-    for number in range(len(pairs) - 1, -1, -1):
-        step(db, pairs[number][1])
-        if schema(db) != states[number]:
-            changed = sorted(set(schema(db)) ^ set(states[number]))
-            raise Broken(pairs[number][1], f"does not restore the schema that was there before: {changed[0][:120]}")
+    for (_, down), state in reversed(list(zip(pairs, states, strict=False))):
+        step(db, down)
+        if changed := sorted({*schema(db)} ^ {*state}):
+            raise Broken(down, f"does not restore the schema that was there before: {changed[0][:120]}")
     for up, _ in pairs:
         step(db, up)
     if schema(db) != states[-1]:
         raise Broken(pairs[-1][0], "gives another schema the second time")
 
 
-def main(pairs: str) -> int:
-    """Writes one JSON line; 1 if a script broke."""
+def alembic(database: str) -> None:
+    """Runs revisions; raises Broken, or whatever the migrations raise."""
+    os.environ["DATABASE_URL"] = url = f"sqlite:///{database}"
+    command = importlib.import_module("alembic.command")
+    config = importlib.import_module("alembic.config").Config("alembic.ini")
+    config.set_main_option("sqlalchemy.url", url)
+    command.upgrade(config, "head")
+    with sqlite3.connect(database) as db:
+        first = schema(db)
+        if not first:
+            raise RuntimeError("env.py used another database, or the migrations make no tables")
+        command.downgrade(config, "base")
+        if left := schema(db):
+            raise Broken("alembic.ini", f"downgrade leaves {left[0][:120]}")
+        command.upgrade(config, "head")
+        if schema(db) != first:
+            raise Broken("alembic.ini", "upgrade gives another schema the second time")
+
+
+def main(target: str, what: str) -> int:
+    """Writes JSON to `target`; 1 if a migration broke. `what` are pairs of scripts as JSON, or a database's path."""
     broken = None
     try:
-        rehearse(json.loads(pairs))
+        scripts(json.loads(what)) if what.startswith("[") else alembic(what)
     except Broken as error:
         broken = error.args
-    sys.stdout.write(json.dumps({"broken": broken, "sqlite": sqlite3.sqlite_version}) + "\n")
+    Path(target).write_text(json.dumps({"broken": broken, "sqlite": sqlite3.sqlite_version}))
     return int(broken is not None)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.path[0] = str(Path.cwd())
+    sys.exit(main(*sys.argv[1:]))

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 
 from backend_coordinator.nodes.models.offline import auth
 from backend_coordinator.nodes.models.offline.auth_planning import part_of, place_in
+from backend_coordinator.nodes.models.offline.delivery import Step, deliver, notes
 from backend_coordinator.nodes.models.offline.planning import analysis_of, draft_of
-from backend_coordinator.nodes.models.offline.service import Step, deliver, notes, understand, why_not
+from backend_coordinator.nodes.models.offline.understanding import understand, why_not
 from backend_coordinator.nodes.models.rules import RuleModel
 
 _SECTION = re.compile(r"^OBJECTIVE:\n(.*?)\n\n(?=[A-Z])", re.DOTALL | re.MULTILINE)
@@ -40,6 +42,10 @@ class OfflineModel(RuleModel):
     @property
     def _llm_type(self) -> str:
         return "offline"
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        """It has no window: it works from the whole text of every file it read."""
+        return {"max_input_tokens": 1_000_000_000}
 
     def reply(self, messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
         """The next step of the conversation, by the tools at hand."""

@@ -1,4 +1,4 @@
-"""The files of each step of writing a service."""
+"""The files of each step of writing a service, and what the step says of itself."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from backend_coordinator.nodes.models.offline.model import Field, Resource, Serv
 from backend_coordinator.nodes.models.offline.repository import (
     Files,
     Layout,
-    application_name,
     application_of,
     dotted,
     known_resources,
@@ -25,45 +24,12 @@ from backend_coordinator.nodes.models.offline.templates import template
 
 Step = Literal["contract", "schema", "implementation", "review"]
 
-PYPROJECT = """[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "crud-api"
-version = "0.1.0"
-requires-python = ">=3.11"
-dependencies = ["fastapi>=0.165", "uvicorn>=0.30"]
-
-[project.optional-dependencies]
-test = ["pytest>=8", "coverage>=7", "httpx2>=2", "pyyaml>=6", "ruff>=0.9"]
-
-[tool.setuptools.packages.find]
-include = ["PACKAGE*"]
-
-[tool.pytest.ini_options]
-testpaths = ["tests"]
-pythonpath = ["."]
-
-[tool.coverage.run]
-branch = true
-source = ["PACKAGE"]
-
-[tool.coverage.report]
-fail_under = 95
-exclude_also = ['if __name__ == "__main__":', "def main\\\\("]
-
-[tool.ruff]
-line-length = 110
-target-version = "py311"
-
-[tool.ruff.lint]
-select = ["E", "F", "I", "UP", "B", "S"]
-
-[tool.ruff.lint.per-file-ignores]
-# Tests assert, run the interpreter, and fill tables of their own.
-"tests/**" = ["S"]
-"""
+SUMMARIES = {
+    "contract": "OpenAPI contract for {labels}: five operations per resource and one error shape.",
+    "schema": "Migrations with rollback for {labels}, and docs/schema.md.",
+    "implementation": "Endpoints for {labels} on FastAPI and SQLite, with tests and README.",
+    "review": "docs/security.md records what the endpoints of {labels} enforce and what they do not.",
+}
 
 
 def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
@@ -77,8 +43,7 @@ def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
 
     def linked(field: Field) -> Field:
         if field.references and field.references not in plurals:
-            msg = f"There is no resource {field.references} that {field.name} could refer to."
-            raise ValueError(msg)
+            raise ValueError(f"There is no resource {field.references} that {field.name} could refer to.")
         numbered = field.type == "integer" and field.name.endswith("_id")
         if not (numbered or (field.inferred and field.type == "string")):
             return field
@@ -90,8 +55,7 @@ def resolved(spec: ServiceSpec, files: Files) -> ServiceSpec:
     for resource in found:
         name = f"{resource.type_name}Write"
         if known_schemas(files.get("openapi.yaml", "")).get(name) not in (None, schemas(resource)[name]):
-            msg = f"The repository already has {resource.label} with other fields."
-            raise ValueError(msg)
+            raise ValueError(f"The repository already has {resource.label} with other fields.")
     return ServiceSpec(tuple(found))
 
 
@@ -116,7 +80,7 @@ def _implementation(spec: ServiceSpec, files: Files) -> dict[str, str]:
     layout = layout_of(files)
     shared = {**shared_code(layout), **_field_modules(spec, layout), **_shared_tests(layout, files)}
     if not layout.entry:
-        shared["pyproject.toml"] = PYPROJECT.replace("PACKAGE", layout.package)
+        shared["pyproject.toml"] = template("app/pyproject").replace("PACKAGE", layout.package)
         shared[".gitignore"] = "__pycache__/\n*.egg-info/\n.coverage\n*.db\n"
     written = {path: text for path, text in shared.items() if path not in files}
     for resource in spec.resources:
@@ -157,8 +121,7 @@ def _shared_tests(layout: Layout, files: Files) -> dict[str, str]:
     names = ("conftest", "crud_tests", "test_contract", "test_database", "test_refusals", "test_store")
     texts = {name: template(f"tests/{name}") for name in (*names, *(() if layout.entry else ("test_main",)))}
     texts["__init__"] = '"""Tests of the API."""\n'
-    node = application_of(files.get(layout.entry, ""))
-    name = application_name(node) if node else "app"
+    name, _ = application_of(files.get(layout.entry, "")) or ("app", 0)
     module = dotted(layout.entry) if layout.entry else f"{layout.module}.main"
     imported = f"from {module} import {name}" + ("" if name == "app" else " as app")
     filled = {key: _placed(text, layout).replace("from APP import app", imported) for key, text in texts.items()}
@@ -186,3 +149,32 @@ def with_routers(text: str, resources: tuple[Resource, ...], module: str) -> str
         text = text.replace(before, before + line)
         text += f"api.include_router({resource.plural})\n"
     return text
+
+
+def notes(step: Step, spec: ServiceSpec) -> tuple[str, list[str]]:
+    """The summary of a delivery and the decisions behind it, in plain English."""
+    labels = ", ".join(resource.label for resource in spec.resources)
+    types = {field.type for resource in spec.resources for field in resource.fields}
+    links = [(resource, field) for resource in spec.resources for field in resource.references]
+    decisions = {
+        "contract": [
+            "Unknown body fields are refused, because a misspelt field should not be lost silently.",
+            "PUT replaces a row; there is no PATCH.",
+            "An unknown reference is 422 and names the field; deleting a referenced row is 409.",
+        ],
+        "schema": [
+            "Bounds are CHECK constraints too, because not every writer comes through the application.",
+            "Ids are never reused, so that an old link cannot lead to another row.",
+            *(f"{r.label}.{f.name} refers to {f.references} and has an index." for r, f in links),
+        ],
+        "implementation": [
+            "SQL statements are literal text with bound parameters.",
+            "The schema is brought up to date when the application starts.",
+        ],
+        "review": ["No person and no judging model reviewed the code; the record says so."],
+    }[step]
+    if "decimal" in types and step != "review":
+        decisions.append("Amounts are decimal strings with two places, stored as exact text.")
+    if "datetime" in types and step != "review":
+        decisions.append("Times need an offset and are kept in UTC with whole seconds.")
+    return SUMMARIES[step].format(labels=labels), decisions

@@ -38,19 +38,18 @@ def _length(field: Field) -> int:
     return field.maximum_length or (10_000 if field.type == "text" else 255)
 
 
+def _limits(field: Field, *names: str) -> list[tuple[str, int]]:
+    """The bounds there are, each with the one of two `names` for it."""
+    pairs = zip(names, (field.minimum, field.maximum), strict=True)
+    return [(name, limit) for name, limit in pairs if limit is not None]
+
+
 def _bounds(field: Field) -> Shape:
-    limits = {"minimum": field.minimum, "maximum": field.maximum}
-    return {name: limit for name, limit in limits.items() if limit is not None}
-
-
-def _limits(field: Field) -> list[str]:
-    pairs = (("ge", field.minimum), ("le", field.maximum))
-    return [f"{name}={limit}" for name, limit in pairs if limit is not None]
+    return dict(_limits(field, "minimum", "maximum"))
 
 
 def _comparisons(field: Field, operand: str) -> str:
-    pairs = ((">=", field.minimum), ("<=", field.maximum))
-    checks = [f"{operand} {sign} {limit}" for sign, limit in pairs if limit is not None]
+    checks = [f"{operand} {sign} {limit}" for sign, limit in _limits(field, ">=", "<=")]
     return f" CHECK ({' AND '.join(checks)})" if checks else ""
 
 
@@ -82,9 +81,9 @@ def _text_sample(field: Field) -> str:
     return json.dumps(words[: _length(field)].strip())
 
 
-def _text_kind(sql_type: str = "TEXT") -> Kind:
+def _text_kind() -> Kind:
     return Kind(
-        sql=lambda f: f'{sql_type} CHECK (length("{f.name}") BETWEEN 1 AND {_length(f)})',
+        sql=lambda f: f'TEXT CHECK (length("{f.name}") BETWEEN 1 AND {_length(f)})',
         annotation=lambda f: f"Annotated[str, Field(min_length=1, max_length={_length(f)})]",
         shape=lambda f: {"type": "string", "minLength": 1, "maxLength": _length(f)},
         good=lambda f: [('"é"', '"é"'), (f'"x" * {_length(f)}', f'"x" * {_length(f)}')],
@@ -107,7 +106,7 @@ def typed_text(module: str, sql: str, sample: str, unique: str, *, shape: Shape,
 
 
 def _annotated(name: str, field: Field) -> str:
-    arguments = ", ".join(_limits(field))
+    arguments = ", ".join(f"{name}={limit}" for name, limit in _limits(field, "ge", "le"))
     return f"Annotated[{name}, Field({arguments})]" if arguments else name
 
 

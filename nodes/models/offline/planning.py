@@ -8,7 +8,8 @@ from backend_coordinator.nodes.models.offline.auth_planning import (
     authentication_draft,
     place_for,
 )
-from backend_coordinator.nodes.models.offline.service import ServiceSpec, understand
+from backend_coordinator.nodes.models.offline.model import ServiceSpec
+from backend_coordinator.nodes.models.offline.understanding import understand
 
 # A framework's own specialist comes before the language's, and Python before what else is there.
 _EXPERTS = ("fastapi-developer", "django-developer", "python-pro", "nodejs-expert", "java-expert")

@@ -12,8 +12,7 @@ def related(resources: dict[str, list[Field]], collections: list[tuple[str, str]
     """The resources with their relations resolved, in an order in which every parent comes first."""
     for owner, many in collections:
         if many not in resources:
-            msg = f'"{many.replace("_", " ")}" is not one of the resources.'
-            raise Refusal(msg)
+            raise Refusal(f'"{many.replace("_", " ")}" is not one of the resources.')
         resources[many].append(Field(owner).referring(plural_of(owner)))
     names = {singular: plural_of(singular) for singular in resources}
     for singular, fields in resources.items():
@@ -22,8 +21,7 @@ def related(resources: dict[str, list[Field]], collections: list[tuple[str, str]
             target = singular_of(one.name)
             if target not in names or target == singular:
                 label = one.name.replace("_", " ")
-                msg = f'"{label}" of {names[singular]} is a list, which one column cannot hold.'
-                raise Refusal(msg)
+                raise Refusal(f'"{label}" of {names[singular]} is a list, which one column cannot hold.')
             resources[target].append(Field(singular).referring(names[singular]))
     found = [settled(Resource(one, names[one], tuple(fields)), names) for one, fields in resources.items()]
     return ServiceSpec(tuple(_ordered(found)))
@@ -40,27 +38,22 @@ def settled(resource: Resource, names: dict[str, str]) -> Resource:
             continue
         known = fields.get(linked.name)
         if linked.name == "id" or (known and (not known.references or known.references != linked.references)):
-            msg = f'The field "{linked.name}" of {resource.plural} is written twice or cannot be chosen.'
-            raise Refusal(msg)
+            raise Refusal(f'The field "{linked.name}" of {resource.plural} is written twice or cannot be chosen.')
         fields.setdefault(linked.name, linked)
     if not fields:
-        msg = f"No fields are given for {resource.label}."
-        raise Refusal(msg)
+        raise Refusal(f"No fields are given for {resource.label}.")
     if any(one.references and one.unique and not one.required for one in fields.values()):
-        msg = f"A reference of {resource.label} is both optional and unique."
-        raise Refusal(msg)
+        raise Refusal(f"A reference of {resource.label} is both optional and unique.")
     if any(len(one) > LONGEST_NAME for one in fields):
-        msg = f"A reference of {resource.label} gets too long a name."
-        raise Refusal(msg)
+        raise Refusal(f"A reference of {resource.label} gets too long a name.")
     if len(resource.plural) > 25 or resource.plural == "schema_migrations" or resource.plural.startswith("sqlite_"):
-        msg = f'"{resource.label}" cannot be the name of a resource.'
-        raise Refusal(msg)
+        raise Refusal(f'"{resource.label}" cannot be the name of a resource.')
     return replace(resource, fields=tuple(fields.values()))
 
 
 def reference(one: Field, names: dict[str, str]) -> Field:
-    """A field as a reference when its name is, or ends with, that of a resource: `author`, `target "
-    "account`."""
+    """A field as a reference when its name is, or ends with, that of a resource: `author`,
+    `target_account`."""
     name = one.name.removesuffix("_id")
     close = [plural for singular, plural in names.items() if singular.endswith(f"_{name}")]
     target = names.get(name) or names.get(name.rpartition("_")[2]) or (close[0] if len(close) == 1 else None)
@@ -74,7 +67,6 @@ def _ordered(resources: list[Resource]) -> Iterator[Resource]:
         left = {resource.plural for resource in waiting}
         free = [r for r in waiting if not left & {f.references for f in r.references if f.required}]
         if not free:
-            msg = f"{' and '.join(sorted(left))} need each other, so that none could be created first."
-            raise Refusal(msg)
+            raise Refusal(f"{' and '.join(sorted(left))} need each other, so that none could be created first.")
         yield free[0]
         waiting.remove(free[0])

@@ -33,23 +33,18 @@ def dotted(path: str) -> str:
     return path.removeprefix("src/").removesuffix(".py").replace("/", ".")
 
 
-def application_of(text: str) -> ast.Assign | None:
-    """The statement that makes the FastAPI application at the top level of a module."""
+def application_of(text: str) -> tuple[str, int] | None:
+    """The name of the FastAPI application at the top level of a module, and the last line of what makes it."""
     try:
         body = ast.parse(text).body
     except SyntaxError:
         return None
     for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            made_by = node.value.func
-            if getattr(made_by, "id", getattr(made_by, "attr", "")) == "FastAPI":
-                return node
+        match node:
+            case ast.Assign(targets=[target, *_], value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name))):
+                if name == "FastAPI":
+                    return ast.unparse(target), node.end_lineno or node.lineno
     return None
-
-
-def application_name(node: ast.Assign) -> str:
-    """The name under which other modules import what `application_of` found."""
-    return ast.unparse(node.targets[0])
 
 
 def entry_of(files: Files) -> str:
@@ -97,13 +92,13 @@ def known_resources(files: Files) -> dict[str, str]:
 
 def with_router(text: str, module: str) -> str:
     """A foreign application's module with the routers of `module` included, and nothing else changed."""
-    node = application_of(text)
+    found = application_of(text)
     imported = f"from {module}.api import api as crud_api"
-    if node is None or imported in text:
+    if found is None or imported in text:
         return text
+    name, end = found
     lines = text.splitlines(keepends=True)
     imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
-    end = node.end_lineno or node.lineno
-    lines.insert(end, f"{application_name(node)}.include_router(crud_api)\n")
+    lines.insert(end, f"{name}.include_router(crud_api)\n")
     lines.insert(imports[-1].end_lineno or 0, f"{imported}\n")
     return "".join(lines)

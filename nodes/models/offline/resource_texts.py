@@ -3,33 +3,20 @@
 import json
 import keyword
 import re
+from collections.abc import Iterable
 
 from backend_coordinator.nodes.models.offline.kinds import KINDS
 from backend_coordinator.nodes.models.offline.model import Field, Resource
+from backend_coordinator.nodes.models.offline.templates import template
+from backend_coordinator.nodes.models.offline.vocabulary import words
 from backend_coordinator.nodes.models.offline.words import camel
 
 WIDTH = 110
 # Names that pydantic or Python keep for themselves: the attribute gets another name, the JSON name stays.
-TAKEN = frozenset(
-    (
-        *keyword.kwlist,
-        *[
-            "construct",
-            "copy",
-            "dict",
-            "fields",
-            "from_orm",
-            "json",
-            "parse_file",
-            "parse_obj",
-            "parse_raw",
-            "register",
-            "schema",
-            "schema_json",
-        ],
-        *["update_forward_refs", "validate", "mro", "uuid"],
-    )
-)
+TAKEN = frozenset(keyword.kwlist) | words("""
+    construct copy dict fields from_orm json parse_file parse_obj parse_raw register schema schema_json
+    update_forward_refs validate mro uuid
+""")
 
 
 def _attribute(name: str) -> str:
@@ -53,11 +40,16 @@ def declaration(field: Field, *, stored: bool) -> str:
 
 
 def _choice_alias(field: Field) -> str:
-    choices = [json.dumps(choice) for choice in field.choices]
-    line = f"{camel(field.name)}Choice = Literal[{', '.join(choices)}]\n"
-    if len(line) <= WIDTH + 1:
+    return _wrapped(f"{camel(field.name)}Choice = Literal[", map(json.dumps, field.choices), "]") + "\n"
+
+
+def _wrapped(opening: str, parts: Iterable[str], closing: str, indent: int = 0) -> str:
+    """The parts on one line where they fit, behind `indent` spaces with a comma too, else each on its own line."""
+    parts, margin = list(parts), " " * indent
+    line = f"{opening}{', '.join(parts)}{closing}"
+    if len(line) <= WIDTH - indent - bool(indent):
         return line
-    return f"{camel(field.name)}Choice = Literal[\n" + "".join(f"    {choice},\n" for choice in choices) + "]\n"
+    return f"{opening}\n" + "".join(f"{margin}    {part},\n" for part in parts) + margin + closing
 
 
 def schemas(resource: Resource, pkg: str) -> str:
@@ -108,10 +100,9 @@ def table(resource: Resource, pkg: str) -> str:
         f'    delete=\'DELETE FROM "{resource.plural}" WHERE "id" = ? RETURNING *\',\n',
         f"    count='SELECT count(*) FROM \"{resource.plural}\"',\n",
     ]
-    for title, template in (("filters", FILTER), ("parents", PARENT)):
+    for title, text in (("filters", FILTER), ("parents", PARENT)):
         entries = "".join(
-            template.replace("NAME", field.name).replace("TABLE", field.references or "")
-            for field in resource.references
+            text.replace("NAME", field.name).replace("TABLE", field.references or "") for field in resource.references
         )
         lines += [f"    {title}={{\n{entries}    }},\n"] if entries else []
     head = f'"""The statements of {resource.label}."""\n\nfrom {pkg}.store import Table\n\nTABLE = Table(\n'
@@ -126,71 +117,12 @@ def _separated(names: list[str]) -> list[tuple[str, str]]:
     return [(name, "," if name != names[-1] else "") for name in names]
 
 
-ROUTER = '''"""Endpoints of LABEL."""
-
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
-
-from PKG import store
-from PKG.errors import ApiRoute, responses
-from PKG.parameters import LARGEST, Limit, Offset, RowId
-from PKG.schemas import PLURAL as schemas
-from PKG.tables.PLURAL import TABLE
-
-router = APIRouter(
-    prefix="PATH",
-    tags=["LABEL"],
-    route_class=ApiRoute,
-)
-
-
-@router.get("", responses=responses(422))
-def list_PLURAL(
-    limit: Limit = 20,
-    offset: Offset = 0,
-FILTERS) -> schemas.NAMEPage:
-WANTED    page = store.page(TABLE, limit, offset, FILTERED)
-    return schemas.NAMEPage.model_validate(page)
-
-
-@router.post("", status_code=201, responses=responses(400, 409, 413, 422))
-def create_SINGULAR(
-    body: schemas.NAMEWrite,
-    response: Response,
-) -> schemas.NAMERead:
-    row = store.create(TABLE, body)
-    response.headers["location"] = f"PATH/{row['id']}"
-    return schemas.NAMERead.model_validate(row)
-
-
-@router.get("/{SINGULAR_id}", responses=responses(404, 422))
-def read_SINGULAR(SINGULAR_id: RowId) -> schemas.NAMERead:
-    row = store.read(TABLE, SINGULAR_id)
-    return schemas.NAMERead.model_validate(row)
-
-
-@router.put("/{SINGULAR_id}", responses=responses(400, 404, 409, 413, 422))
-def replace_SINGULAR(
-    SINGULAR_id: RowId,
-    body: schemas.NAMEWrite,
-) -> schemas.NAMERead:
-    row = store.replace(TABLE, SINGULAR_id, body)
-    return schemas.NAMERead.model_validate(row)
-
-
-@router.delete("/{SINGULAR_id}", status_code=204, responses=responses(404, 409, 422))
-def delete_SINGULAR(SINGULAR_id: RowId) -> None:
-    store.remove(TABLE, SINGULAR_id)
-'''
-
-
 def router(resource: Resource, pkg: str) -> str:
     """The module with the endpoints."""
     names = [field.name for field in resource.references]
     filters = "".join(f"    {name}: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,\n" for name in names)
     entries = "".join(f'        "{name}": {name},\n' for name in names)
-    text = ROUTER.replace("FILTERED", "wanted" if names else "{}").replace("FILTERS", filters)
+    text = template("app/router").replace("FILTERED", "wanted" if names else "{}").replace("FILTERS", filters)
     text = text.replace("WANTED", f"    wanted = {{\n{entries}    }}\n" if names else "")
     if not names:
         text = text.replace("from typing import Annotated\n\n", "").replace("APIRouter, Query", "APIRouter")
@@ -235,20 +167,13 @@ def tests(resource: Resource) -> str:
     text += _assigned("required", [json.dumps(name) for name in required])
     text += f"    defaults = {{\n{defaults}    }}\n" if defaults else ""
     text += _assigned("unique", [json.dumps(name) for name in unique])
-    text += _assigned("good", [_row(json.dumps(name), *values) for name, *values in good])
-    text += _assigned("bad", [_row(json.dumps(name), value) for name, value in bad])
+    text += _assigned("good", [_wrapped("(", [json.dumps(name), *values], ")", 8) for name, *values in good])
+    text += _assigned("bad", [_wrapped("(", [json.dumps(name), value], ")", 8) for name, value in bad])
     head = "\n    @classmethod\n    def"
     text += f"{head} sample(cls, number):\n        return {{\n{sample}        }}\n" if sample else ""
     entries = "".join(f"            {parent},\n" for parent in parents)
     text += f"{head} parents(cls):\n        return {{\n{entries}        }}\n" if entries else ""
     return text
-
-
-def _row(*parts: str) -> str:
-    line = f"({', '.join(parts)})"
-    if len(line) + 9 <= WIDTH:
-        return line
-    return "(\n" + "".join(f"            {part},\n" for part in parts) + "        )"
 
 
 def _parent_class(field: Field, resource: Resource) -> str:

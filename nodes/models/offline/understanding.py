@@ -110,8 +110,7 @@ def _parse(objective: str) -> ServiceSpec:
         or OTHER_KINDS & set(head["domain"].lower().split())
         or not re.search(r"crud|rest|api|endpoint|service|routes", head["kind"], re.I)
     ):
-        msg = "It is not of the form: CRUD API for <resources> with <fields>."
-        raise Refusal(msg)
+        raise Refusal("It is not of the form: CRUD API for <resources> with <fields>.")
     draft = Draft()
     for item in items(normalised(text[head.end() :])):
         if not PROVIDED.fullmatch(re.sub(r"^(?:with|includ(?:e|ing)|add)\s+", "", item.lower())):
@@ -151,8 +150,7 @@ def items(text: str) -> Iterator[str]:
             yield from filter(None, [text[start : found.start()].strip()])
             start = found.end()
     if depth:
-        msg = "Its parentheses do not match."
-        raise Refusal(msg)
+        raise Refusal("Its parentheses do not match.")
     yield from filter(None, [text[start:].strip()])
 
 
@@ -175,8 +173,7 @@ def read_item(draft: Draft, item: str) -> None:
     elif not draft.open and re.fullmatch(rf"(?:the |all )?{NAME}", item) and is_plural(noun(item)):
         draft.resource(noun(re.sub(r"^(?:the|all) ", "", item)))
     elif not draft.open:
-        msg = f'"{item}" is not understood.'
-        raise Refusal(msg)
+        raise Refusal(f'"{item}" is not understood.')
     else:
         draft.resources[draft.open].append(field_of(item))
 

@@ -3,7 +3,8 @@
 import re
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Words that are written with spaces between them."""
     return frozenset(text.split())
 
 
@@ -50,7 +51,7 @@ NOT_NEGATIVE = re.compile(
     r"|height|width|hours|minutes|seconds|votes|downloads|duration|calories|total|amount|subtotal|"
     r"distance)(_per_.+)?"
 )
-CHOICES = _words("""
+CHOICES = words("""
     status state priority kind type level role size color colour gender severity genre visibility currency
     unit condition category stage phase tier
 """)
@@ -63,7 +64,7 @@ PROVIDED = re.compile(
     r"(proper |consistent )?error (handling|responses|messages)"
 )
 # A head noun here is something a service does, not something a row has.
-BEYOND = _words("""
+BEYOND = words("""
     search searching filtering sorting websocket websockets auth authentication authorization
     authorisation oauth oauth2 jwt jwts sso payments payment stripe paypal webhook webhooks upload
     uploads cache caching redis kafka rabbitmq queue queues notification notifications realtime
@@ -77,12 +78,12 @@ BEYOND = _words("""
 SECRET = re.compile(
     r"(.*_)?(password|passwd|passcode|secret|token|api_key|pin|cvv|cvc|ssn|card_number|credit_card)(_hash)?"
 )
-NEVER = _words("""
+NEVER = words("""
     authentication authorization authorisation oauth oauth2 jwt websocket websockets stripe paypal
     redis kafka graphql kubernetes docker webhook webhooks elasticsearch realtime
 """)
 # Words that no name of a field or resource holds in the middle.
-STRUCTURE = _words("""
+STRUCTURE = words("""
     with without should must shall will can could when whenever while that which who whom if then so
     because via using support supports supporting allow allows only also into onto than like users'
     be been are were do does has have having where whose it they them sends send sent through
@@ -90,22 +91,22 @@ STRUCTURE = _words("""
 """)
 PREPOSITIONS = {"to", "for", "by", "from", "on", "when", "via"}
 # Words that begin a demand, not a name.
-VERBS = _words("""
+VERBS = words("""
     send notify allow calculate compute ensure integrate deploy restrict export import upload sync
     validate enable prevent only include includes no exporting importing uploading sending searching
     notifying syncing processing calculating where when without using via users' every each
 """)
 # What stands before "API" and makes it another kind of work.
-OTHER_KINDS = BEYOND | _words("""
+OTHER_KINDS = BEYOND | words("""
     graphql grpc soap django flask express node nodejs nest java kotlin spring go golang rust php
     laravel rails ruby postgres postgresql mysql mongodb redis async public secure secured
     authenticated our existing this that the in of to from for with fix bug migrate test document
     existing legacy serverless aws lambda typescript javascript
 """)
 
-AUTHENTICATION = _words("authentication auth oauth oauth2 jwt jwts login")
+AUTHENTICATION = words("authentication auth oauth oauth2 jwt jwts login")
 # With these beside it an objective on authentication asks for nothing that the written service lacks.
-AROUND_AUTHENTICATION = _words("""
+AROUND_AUTHENTICATION = words("""
     add adds implement build create write introduce set up provide we need want a an the this our to for
     of in on with using via by based and plus including include that lets let users user account accounts
     can be is are system service api apis rest backend application app fastapi python module feature

@@ -14,17 +14,7 @@ IRREGULAR_PAIRS = """
     campus:campuses census:censuses menu:menus
 """
 IRREGULAR = dict(pair.split(":") for pair in IRREGULAR_PAIRS.split())
-UNCOUNTABLE = {
-    "series",
-    "species",
-    "news",
-    "equipment",
-    "information",
-    "sheep",
-    "fish",
-    "furniture",
-    "software",
-}
+UNCOUNTABLE = {"series", "species", "news", "equipment", "information", "sheep", "fish", "furniture", "software"}
 SINGULARS = {plural: singular for singular, plural in IRREGULAR.items()}
 
 

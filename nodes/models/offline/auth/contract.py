@@ -58,6 +58,5 @@ def _joined(theirs: object, ours: object) -> dict[str, object]:
     assert isinstance(ours, dict)
     for name, shape in ours.items():
         if known.setdefault(name, shape) != shape:
-            msg = f"The contract already describes {name} in another way."
-            raise ValueError(msg)
+            raise ValueError(f"The contract already describes {name} in another way.")
     return known

@@ -46,8 +46,7 @@ def with_dependencies(files: Files) -> dict[str, str]:
 def _added(files: Files, missing: list[str]) -> dict[str, str]:
     listed, project = files.get("requirements.txt"), files.get("pyproject.toml", "")
     if "--hash" in (listed or ""):
-        msg = f"requirements.txt pins hashes: add {', '.join(missing)} with theirs, then run again."
-        raise ValueError(msg)
+        raise ValueError(f"requirements.txt pins hashes: add {', '.join(missing)} with theirs, then run again.")
     data = tomllib.loads(project)
     written = {}
     if "dependencies" in data.get("project", {}):

@@ -1,4 +1,4 @@
-"""Test doubles for flows built on this package: a model that does what a function says."""
+"""A model that does what a function says."""
 
 from collections.abc import Callable, Mapping, Sequence
 

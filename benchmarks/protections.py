@@ -1,0 +1,315 @@
+"""Whether each fault's tests need its protection: they pass with it, and fail once a patch has taken it out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as Xml
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+TESTS = "tests/faults"
+MODELS = "nodes/models"
+_FAILED = 1
+"""pytest's exit code when tests ran and some failed; anything above says that they could not run."""
+
+_ENDLESS = 124
+_LONGEST = 1200
+"""Seconds for one run of pytest."""
+
+
+class Patch(NamedTuple):
+    """What takes one protection out: in `file`, each old text, found exactly once, becomes the new one."""
+
+    fault: str
+    what: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+
+
+def patch(fault: str, what: str, file: str, *changes: tuple[str, str]) -> Patch:
+    """One row of the table."""
+    return Patch(fault, what, file, changes)
+
+
+_CUT_COUNTS = (('{"stop",', '{"length", "stop",'), ('fromkeys(("length", ', "fromkeys(("))
+_LENIENT = (("tool_calls=calls,\n", "tool_calls=whole.tool_calls,\n"), ("invalid_tool_calls=broken,\n", ""))
+_ANY_END = ("if end not in _WHOLE and (end or ends):", "if end not in _WHOLE and end:")
+_UNREADABLE = 'return Fault(Kind.BROKEN, f"the server\'s answer could not be read ({name})")'
+
+PATCHES = (
+    patch(
+        "F001",
+        "a 429 closes the endpoint",
+        f"{MODELS}/endpoint.py",
+        ("self._close(passed, clock, _FIRST_COOLING, fault.wait)", "pass"),
+    ),
+    patch(
+        "F002",
+        "a wait beyond the deadline is refused at once",
+        f"{MODELS}/endpoint.py",
+        ("if math.isfinite(until) and until > deadline:", "if False:"),
+    ),
+    patch(
+        "F003",
+        "an empty account is told apart",
+        f"{MODELS}/faults.py",
+        ("return Fault(Kind.QUOTA, ", "return Fault(Kind.REQUEST, "),
+    ),
+    patch(
+        "F004",
+        "Retry-After as a date",
+        f"{MODELS}/faults.py",
+        ("return max(0.0, (parsedate_to_datetime(str(after)) - now).total_seconds())", "return None"),
+    ),
+    patch(
+        "F005", "x-should-retry is obeyed", f"{MODELS}/faults.py", ('{"true": True, "false": False}', '{"true": True}')
+    ),
+    patch(
+        "F006",
+        "callers share one endpoint",
+        f"{MODELS}/endpoint.py",
+        ("return _endpoints.setdefault((server, model), Endpoint())", "return Endpoint()"),
+    ),
+    patch("F007", "the client's own retries are off", f"{MODELS}/resolve.py", ("max_retries=0", "max_retries=2")),
+    patch(
+        "F008",
+        "errors are told in our own words",
+        f"{MODELS}/faults.py",
+        ("return _by_status(status, _headers(error, now), told, where)", "return Fault(Kind.SERVER, str(error))"),
+    ),
+    patch(
+        "F009",
+        "a refused request is not retried",
+        f"{MODELS}/faults.py",
+        ("_STATUS.get(status, Kind.REQUEST)", "_STATUS.get(status, Kind.SERVER)"),
+    ),
+    patch(
+        "F010",
+        "a prompt that is too long is shrunk once",
+        "nodes/mishaps.py",
+        ("return SHRUNK if begun and SHRUNK not in noted else None", "return None"),
+    ),
+    patch(
+        "F011",
+        "models are tried before work is handed out",
+        "graph/build.py",
+        ("await try_all(runtime.context.run, [task.specialist for task in state.plan.tasks])", "pass"),
+    ),
+    patch(
+        "F012",
+        "an unreadable answer is retried",
+        f"{MODELS}/faults.py",
+        ("{Kind.RATE_LIMITED, Kind.BROKEN, Kind.CUT}", "{Kind.RATE_LIMITED, Kind.CUT}"),
+    ),
+    patch("F013", "whatever a client raises is a fault", f"{MODELS}/faults.py", (_UNREADABLE, "raise error")),
+    patch(
+        "F014",
+        "a body without an answer passes",
+        f"{MODELS}/faults.py",
+        (_UNREADABLE, "return Fault(Kind.REQUEST, '')"),
+    ),
+    patch(
+        "F015",
+        "an empty message is a failure",
+        f"{MODELS}/completion.py",
+        ("if not (called or str(message.text).strip()):", "if False:"),
+    ),
+    patch(
+        "F016",
+        "a refusal is recognised",
+        f"{MODELS}/completion.py",
+        ("if refused or _ENDS.get(end) is Kind.REFUSAL:", "if False:"),
+    ),
+    patch("F017", "the filter's reason is known", f"{MODELS}/completion.py", ('(("content_filter", ', "((")),
+    patch("F018", "a message at the output limit is not whole", f"{MODELS}/completion.py", *_CUT_COUNTS),
+    patch("F019", "arguments are parsed as they stand", f"{MODELS}/completion.py", *_LENIENT),
+    patch("F020", "no call of a message at the output limit runs", f"{MODELS}/completion.py", *_CUT_COUNTS),
+    patch("F021", "a stream has to say that it ended", f"{MODELS}/completion.py", _ANY_END),
+    patch("F022", "a call runs only from an ended stream", f"{MODELS}/completion.py", _ANY_END, *_LENIENT),
+    patch(
+        "F023",
+        "a lost connection is retried",
+        f"{MODELS}/faults.py",
+        ("{Kind.SERVER, Kind.CONNECTION, ", "{Kind.SERVER, "),
+    ),
+    patch(
+        "F024",
+        "silence is bounded",
+        f"{MODELS}/call.py",
+        ("self.clock.limit(self.terms.idle_seconds)", "self.clock.limit(1e9)"),
+    ),
+    patch("F025", "one deadline for a call", f"{MODELS}/call.py", ("clock.limit(terms.seconds):", "clock.limit(1e9):")),
+    patch(
+        "F026",
+        "errors within a stream are classified",
+        f"{MODELS}/call.py",
+        ("        except Exception as error:\n", "        except OSError as error:\n"),
+    ),
+    patch(
+        "F027",
+        "arguments have to be an object",
+        f"{MODELS}/completion.py",
+        ('return (value, "") if isinstance(value, dict) else (None, "they are not a JSON object")', 'return value, ""'),
+    ),
+    patch(
+        "F028",
+        "ids are made unique",
+        f"{MODELS}/replies.py",
+        ('name if name and name not in taken else f"call-{otherwise}"', "name or otherwise"),
+    ),
+    patch(
+        "F029",
+        "surrogates are replaced",
+        f"{MODELS}/replies.py",
+        ('return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")', "return value"),
+    ),
+    patch(
+        "F030",
+        "a revoked key becomes a question",
+        "graph/specialist_flow.py",
+        (
+            "await work_on(state.assignment, bench, specialist.prompt)\n    except ModelUnavailable as",
+            "await work_on(state.assignment, bench, specialist.prompt)\n    except KeyError as",
+        ),
+    ),
+    patch(
+        "F031",
+        "faults in a row close the endpoint",
+        f"{MODELS}/endpoint.py",
+        ("if self._faults >= _OPENS_AFTER or fault.wait is not None:", "if fault.wait is not None:"),
+    ),
+    patch(
+        "F032",
+        "the same outcome three times is the end",
+        "nodes/mishaps.py",
+        ("SAME_BEFORE_STUCK = 3\n", "SAME_BEFORE_STUCK = 3000\n"),
+    ),
+    patch(
+        "F033",
+        "a long result is cut and kept",
+        "nodes/tools/recall.py",
+        ("if len(text) <= bench.most:", "if text:"),
+    ),
+)
+
+
+class Row(NamedTuple):
+    """What became of one fault's tests; `said` is the first that failed without the protection, or what is wrong."""
+
+    fault: str
+    what: str
+    tests: int
+    passes_with: bool
+    fails_without: bool
+    said: str
+
+    @property
+    def good(self) -> bool:
+        return self.tests > 0 and self.passes_with and self.fails_without
+
+
+def copied(folder: Path) -> Path:
+    """The repository's files as they are now, without what git ignores."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, target = ROOT / name, folder / name
+        if os.path.lexists(source):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    return folder
+
+
+def tested(folder: Path, faults: Sequence[str], *options: str) -> tuple[int, dict[str, bool], str]:
+    """pytest's exit code for these faults' tests, whether each passed, and the last lines."""
+    names, report = [f"test_{fault.lower()}_" for fault in faults], folder / "report.xml"
+    files = {path: path.read_text(encoding="utf-8") for path in sorted((folder / TESTS).glob("test_*.py"))}
+    chosen = [str(path) for path, text in files.items() if any(name in text for name in names)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command += ["-k", " or ".join(names), *(chosen or [TESTS])]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=_LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        return _ENDLESS, {}, f"no end within {_LONGEST} s"
+    results = {}
+    for case in Xml.parse(report).iter("testcase") if report.is_file() else ():
+        name = str(case.get("name"))
+        fine = all(child.tag not in ("failure", "error") for child in case)
+        results[name] = fine and results.get(name, True)
+    return done.returncode, results, done.stdout[-2000:]
+
+
+def of(fault: str, results: dict[str, bool]) -> dict[str, bool]:
+    """The results of one fault's tests."""
+    return {name: passed for name, passed in results.items() if name.startswith(f"test_{fault.lower()}_")}
+
+
+def taken_out(each: Patch, folder: Path) -> None:
+    """Applies a patch to a copy. Raises LookupError where the old text is not there exactly once."""
+    path = folder / each.file
+    text = path.read_text(encoding="utf-8")
+    for old, new in each.changes:
+        if text.count(old) != 1:
+            msg = f"{each.fault}: {each.file} holds {text.count(old)} times: {old!r}"
+            raise LookupError(msg)
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+def row(each: Patch, whole: dict[str, bool]) -> Row:
+    """Runs one fault's tests without their protection."""
+    mine = of(each.fault, whole)
+    with tempfile.TemporaryDirectory() as name:
+        folder = copied(Path(name))
+        try:
+            taken_out(each, folder)
+        except LookupError as error:
+            return Row(each.fault, each.what, len(mine), all(mine.values()), False, str(error))
+        code, results, said = tested(folder, [each.fault], "-x")
+    failing = next((test for test, passed in of(each.fault, results).items() if not passed), None)
+    fails = code == _FAILED and failing is not None
+    told = failing or f"pytest ended with {code}: {said.strip().splitlines()[-1:]}"
+    return Row(each.fault, each.what, len(mine), all(mine.values()), fails, told)
+
+
+def rows(patches: Sequence[Patch]) -> list[Row]:
+    """All rows; the tests with every protection in place run once."""
+    with tempfile.TemporaryDirectory() as name:
+        _, whole, _ = tested(copied(Path(name)), [each.fault for each in patches])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda each: row(each, whole), patches))
+
+
+def main() -> int:
+    """Prints the table, or JSON with `--json`; names of faults choose some. 1 when a row does not hold."""
+    chosen = {argument for argument in sys.argv[1:] if not argument.startswith("-")}
+    found = rows([each for each in PATCHES if not chosen or each.fault in chosen])
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps([{**each._asdict(), "good": each.good} for each in found], indent=1) + "\n")
+    else:
+        for each in found:
+            told = "ok " if each.good else "BAD"
+            with_it = "pass" if each.passes_with else "FAIL"
+            without = "fail" if each.fails_without else "PASS"
+            sys.stdout.write(
+                f"{told} {each.fault} {each.what:<48} {each.tests:>3} tests: {with_it} with, {without} without"
+                f"{'' if each.good else ': ' + each.said}\n"
+            )
+    return 0 if found and all(each.good for each in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

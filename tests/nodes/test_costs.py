@@ -1,0 +1,77 @@
+"""What a run took, summed and in words: what nobody counted is unknown, never 0."""
+
+from pathlib import Path
+
+from backend_coordinator.domain.events import ModelCalled, Noticed, ToolCalled
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.nodes.costs import calls_in, in_words, money, remarks, rows, shares, spent
+from backend_coordinator.nodes.ledger import Ledger
+
+COUNTED = Usage(model_calls=1, turns=1, retries=2, input_tokens=100, cached_tokens=40, output_tokens=10, money=0.00012)
+UNCOUNTED = Usage(model_calls=1, turns=1, uncounted_calls=1, unpriced_calls=1, seconds=2)
+UNPRICED = COUNTED.model_copy(update={"money": 0.0, "unpriced_calls": 1})
+
+
+def call(purpose: str, used: Usage, **more: str) -> ModelCalled:
+    return ModelCalled.model_validate({"purpose": purpose, "usage": used, "model": "mine", **more})
+
+
+def table(*calls: ModelCalled) -> dict[str, tuple[str, ...]]:
+    """The figures by row, without the seconds."""
+    total = sum((each.usage for each in calls), Usage())
+    return {name: tuple(cells[:-1]) for name, *cells in rows(calls, total, Usage())}
+
+
+def test_the_ledger_s_calls_are_summed_and_coordination_is_what_no_task_used(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "run.sqlite")
+    made = (call("analysis", COUNTED), call("backend-T001", COUNTED), call("review-backend-T001-0", COUNTED))
+    for event in (*made, Noticed(text="a note"), ToolCalled(task="backend-T001", tool="glob", subject="", ok=False)):
+        ledger.record(event)
+    total, coordination = spent(ledger)
+    assert calls_in(ledger) == made
+    assert (total.input_tokens, total.tool_calls, total.retries) == (300, 1, 6)
+    assert (coordination.input_tokens, coordination.tool_calls) == (200, 0)
+
+
+def test_a_verb_s_calls_are_one_share_whatever_they_are_about() -> None:
+    names = ("decomposition", "decomposition-2", "review-backend-T001-0", "backend-T001", "review-backend-T002-1")
+    found = shares(call(name, COUNTED) for name in (*names, "needs-0", "try-models", "backend-T001"))
+    assert {name: used.model_calls for name, used in found.items()} == {
+        "decomposition": 2,
+        "review": 2,
+        "backend-T001": 2,
+        "needs": 1,
+        "try-models": 1,
+    }
+
+
+def test_what_was_not_counted_is_unknown_in_every_sum_it_belongs_to() -> None:
+    told = table(call("analysis", COUNTED), call("backend-T001", UNCOUNTED), call("backend-T002", UNPRICED))
+    assert told == {
+        "analysis": ("1", "2", "100", "40", "10", "$0.00012"),
+        "backend-T001": ("1", "0", "unknown", "unknown", "unknown", "unknown"),
+        "backend-T002": ("1", "2", "100", "40", "10", "unknown"),
+        "coordination": ("0", "0", "0", "0", "0", "$0"),
+        "all": ("3", "4", "200 + unknown", "80 + unknown", "20 + unknown", "$0.00012 + unknown"),
+    }
+
+
+def test_a_line_says_the_same() -> None:
+    assert in_words(Usage(model_calls=2)) == "2 model calls, 0 tokens in, 0 out"
+    assert in_words(COUNTED) == "1 model calls, 100 tokens in, 10 out, cost $0.00012"
+    assert in_words(UNCOUNTED) == "1 model calls, unknown tokens in, unknown out, cost unknown"
+    assert in_words(COUNTED + UNCOUNTED) == (
+        "2 model calls, 100 + unknown tokens in, 10 + unknown out, cost $0.00012 + unknown"
+    )
+    assert money(Usage(money=12.5)) == "$12.5"
+
+
+def test_remarks_say_what_is_open_and_what_to_do() -> None:
+    late = call("backend-T001", Usage(retries=5), failed="out of time")
+    made = (call("analysis", COUNTED), late, late, call("backend-T001", UNCOUNTED, model="yours"))
+    assert list(remarks(made, sum((each.usage for each in made), Usage()))) == [
+        "2 calls brought no answer: out of time",
+        "of 1 calls the server did not say how many tokens they took",
+        "what 1 calls cost is unknown: model.prices may name the price of yours",
+    ]
+    assert list(remarks(made[:1], COUNTED)) == []
