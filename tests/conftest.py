@@ -12,6 +12,12 @@ settings.register_profile("product", deadline=None)  # no assertion on wall time
 settings.load_profile("product")
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when LangGraph is imported, so before any fixture
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: much of the time goes to waiting for child processes and for the disk."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 LOCAL = ("127.0.0.1", "::1", "localhost")
 FOREIGN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")
 

@@ -119,6 +119,7 @@ class Doomed:
         assert (self.lines(), self.prompts) == (lines, prompts)
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_killed_does_nothing_twice(shop: Path) -> None:
     doomed = Doomed(shop, "good", "good", "gone", "refused", "good", "good")
     assert doomed.start(git_calls=100) == -signal.SIGKILL, doomed.said

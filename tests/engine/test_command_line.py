@@ -230,6 +230,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(shop: Path, number: si
     assert report.accepted
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_answers_as_json(shop: Path) -> None:
     with Held().driven(shop, "--json") as process:
         process.send_signal(signal.SIGINT)

@@ -23,6 +23,7 @@ def first_needs_a_lead(told: Told) -> AIMessage:
     return write_own_file(told)
 
 
+@pytest.mark.slow
 def test_an_unanswered_question_leaves_the_process_with_code_3_and_other_processes_answer_and_resume(
     shop: Path,
 ) -> None:

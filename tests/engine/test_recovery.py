@@ -93,7 +93,9 @@ def test_a_process_killed_during_a_model_call_goes_on_with_that_call(scene: Scen
     "moment",
     [
         pytest.param("*merge --no-ff*backend-T002*", id="after-a-delivery-before-its-merge"),
-        pytest.param("*update-ref*refs/heads/backend-coordinator/*", id="before-the-branch-moves"),
+        pytest.param(
+            "*update-ref*refs/heads/backend-coordinator/*", id="before-the-branch-moves", marks=pytest.mark.slow
+        ),
         pytest.param("*fetch --quiet*", id="after-the-branch-moved-before-the-user-has-it", marks=pytest.mark.slow),
         pytest.param(
             "*indexes/backend-T002*read-tree*", id="between-a-merge-and-the-next-task", marks=pytest.mark.slow

@@ -260,7 +260,8 @@ def test_f030_a_key_revoked_under_way_is_one_question_and_retry_goes_on_from_the
     assert len(of(e.Asked, told)) == 1
     assert of(e.Failed, told) == of(e.Escalated, told) == []
     assert len(of(e.TaskStarted, told)) == 3, "no attempt more than tasks"
-    assert keys.answered == 2 + 6 + 1, "no recorded call was repeated; one tiny question before going on"
+    # One tiny question before going on, unless the answer of a sibling came after the fault.
+    assert 2 + 6 <= keys.answered <= 2 + 6 + 1, "no recorded call was repeated"
     written = [path for path in run.folder.rglob("*") if path.is_file()]
     assert [path for path in written if OLD.encode() in path.read_bytes()] == []
 

@@ -71,7 +71,7 @@ async def test_what_the_change_mends_is_named_where_both_were_run(tree: MakeTree
     assert verdict.reason.endswith("; failed before too: test_old::test_old; mended: test_older::test_old")
 
 
-@pytest.mark.parametrize("place", ["test_old.py", "tests/test_old.py"])
+@pytest.mark.parametrize("place", ["test_old.py", pytest.param("tests/test_old.py", marks=pytest.mark.slow)])
 async def test_what_an_unimportable_file_hid_is_unknown_until_the_change_touches_it(
     place: str, tree: MakeTree, environment: Environment
 ) -> None:
@@ -118,7 +118,9 @@ async def test_unittest_names_an_old_file_that_cannot_be_imported(tree: MakeTree
     assert verdict.reason.endswith("; failed before too: tests.test_old")
 
 
-@pytest.mark.parametrize("old", [FAILS.replace("from calc import double\n", "double = int\n"), BROKEN])
+@pytest.mark.parametrize(
+    "old", [FAILS.replace("from calc import double\n", "double = int\n"), pytest.param(BROKEN, marks=pytest.mark.slow)]
+)
 async def test_a_service_with_an_old_failure_is_accepted(old: str, tree: MakeTree, environment: Environment) -> None:
     files = read(FIXTURES / "tests_reach_every_route" / "passing")
     contract = read(FIXTURES / "contract_equals_routes" / "passing")["openapi.yaml"]

@@ -54,6 +54,7 @@ def test_a_whole_run_is_replayed_in_another_folder_without_sockets(repository: P
     assert replayed.usage.input_tokens > 0
 
 
+@pytest.mark.slow
 def test_a_run_over_http_is_replayed_without_a_server(
     repository: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
