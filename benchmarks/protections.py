@@ -65,7 +65,7 @@ PATCHES = (
         "F004",
         "Retry-After as a date",
         f"{MODELS}/faults.py",
-        ("return max(0.0, (parsedate_to_datetime(str(after)) - now).total_seconds())", "return None"),
+        ("return _sensible((parsedate_to_datetime(str(after)) - now).total_seconds())", "return None"),
     ),
     patch(
         "F005", "x-should-retry is obeyed", f"{MODELS}/faults.py", ('{"true": True, "false": False}', '{"true": True}')
@@ -76,12 +76,12 @@ PATCHES = (
         f"{MODELS}/endpoint.py",
         ("return _endpoints.setdefault((server, model), Endpoint())", "return Endpoint()"),
     ),
-    patch("F007", "the client's own retries are off", f"{MODELS}/resolve.py", ("max_retries=0", "max_retries=2")),
+    patch("F007", "the client's own retries are off", f"{MODELS}/openai_chat.py", ("max_retries=0", "max_retries=2")),
     patch(
         "F008",
         "errors are told in our own words",
         f"{MODELS}/faults.py",
-        ("return _by_status(status, _headers(error, now), told, where)", "return Fault(Kind.SERVER, str(error))"),
+        ("return _named(kind or _by_status(status), ", "return Fault(Kind.SERVER, str(error)) or ("),
     ),
     patch(
         "F009",

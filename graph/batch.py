@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +21,7 @@ from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.workspace.user_repository import root_of
+from backend_coordinator.settings import load_settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -48,12 +50,14 @@ class Batch:
         self.running: dict[str, Ledger] = {}
         """The ledgers of the runs under way, by the entry's id."""
         self._concurrency, self._init = concurrency, init
+        self._unusable: dict[str, list[str]] = {}
 
     def __iter__(self) -> Generator[Result]:
         """Carries out what has no result yet; an iteration that is left stops its runs within seconds.
 
-        Raises ConfigurationError when another process writes the results, or an entry changed since its result. When
-        a result cannot be written, or a model be used (ModelUnavailable), that stops the others too.
+        Raises ConfigurationError when another process writes the results, or an entry changed since its result, or
+        when a result cannot be written, which stops the others too. Raises ModelUnavailable after the others ended,
+        in one line for all models that could not be used; the entries which met one, or have the same, get no line.
         """
         with held(self.results) as (file, lines):
             demand_unchanged(self.entries, lines, self.results)
@@ -61,6 +65,7 @@ class Batch:
             yield from self._carried_out([entry for entry in self.entries if entry.id not in lines], file)
 
     def _carried_out(self, entries: Sequence[Entry], file: FileIO) -> Iterator[Result]:
+        self._unusable = {}
         ended: SimpleQueue[Result | None] = SimpleQueue()
         stop: Future[Callable[[], object]] = Future()
 
@@ -78,8 +83,10 @@ class Batch:
                 async with asyncio.TaskGroup() as group:
                     for entry in entries:
                         group.create_task(self._carry_out(entry, slots, creating, end))
-            except ExceptionGroup as failed:  # a line that cannot be written, or a model that nobody can use
+            except ExceptionGroup as failed:  # a line that cannot be written
                 raise failed.exceptions[0] from None
+            if problems := dict.fromkeys(chain(*self._unusable.values())):
+                raise ModelUnavailable("; ".join(problems))
 
         future = in_loop(work())
         future.add_done_callback(lambda _: ended.put(None))
@@ -94,13 +101,17 @@ class Batch:
         self, entry: Entry, slots: asyncio.Semaphore, creating: asyncio.Lock, end: Callable[[Result], None]
     ) -> None:
         async with slots:
-            begun = time.monotonic()
+            begun, models = time.monotonic(), ""
             try:
+                models = await asyncio.to_thread(_models, entry.workspace)
+                if models in self._unusable:
+                    return
                 result = await self._run(entry, creating)
             except (Waiting, RunLocked) as error:
                 result = self._unfinished(entry, "waiting", error, begun)
-            except ModelUnavailable:
-                raise  # the next objective would meet the same; none has failed by it
+            except ModelUnavailable as error:  # what has the same models would meet the same; none has failed by it
+                self._unusable.setdefault(models, []).append(str(error))
+                return
             except Exception as error:  # noqa: BLE001 - what breaks one objective is its result and nobody else's
                 result = self._unfinished(entry, "failed", error, begun)
             finally:
@@ -143,3 +154,10 @@ class Batch:
             summary=" ".join(redactor_for(entry.workspace)(told).split()),
             seconds=round(time.monotonic() - begun, 1),
         )
+
+
+def _models(workspace: Path) -> str:
+    """What decides, beside the batch's own, which models the objectives of a workspace need."""
+    root = root_of(workspace)
+    settings = load_settings(root)
+    return settings.model_dump_json(include={"model", "models"}) + (str(root) if settings.roster else "")

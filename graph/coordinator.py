@@ -12,7 +12,7 @@ from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.question import Answer, Choice, Question
 from backend_coordinator.domain.report import Report
-from backend_coordinator.errors import Stopped, Waiting
+from backend_coordinator.errors import ModelUnavailable, Stopped, Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of
 from backend_coordinator.graph.loop import in_loop
@@ -53,7 +53,9 @@ class Coordinator:
         root = root_of(Path(workspace))
         if not init:
             open_workspace(root, base=base)
-        self.runs = Runs(root, chosen, settings or load_settings(root), init=init, base=base)
+        if settings is None:
+            load_settings(root)  # wrong ones are refused at once; each drive reads them again
+        self.runs = Runs(root, chosen, settings, init=init, base=base)
 
     def plan(self, objective: str) -> Plan:
         """The plan for an objective; nothing is started and the workspace stays as it is.
@@ -122,6 +124,7 @@ class Run:
         self._runs = runs
         self._ledger = runs.ledger(run)
         self._left_open: frozenset[str] = frozenset()
+        self._refused: Future[Report] | None = None
         self._future = self._begin()
 
     @property
@@ -141,8 +144,8 @@ class Run:
     def result(self) -> Report:
         """Blocks until the run has ended.
 
-        Raises Waiting when only answers can bring it further; after answering call it again. Raises Stopped
-        after `stop()`.
+        Raises Waiting when only answers can bring it further, and ModelUnavailable when a model cannot be used; after
+        answering, or correcting that, call it again. Raises Stopped after `stop()`.
         """
         while True:
             future = self._going()
@@ -151,6 +154,9 @@ class Run:
             except Waiting:
                 if self._going() is future:
                     raise
+            except ModelUnavailable:
+                self._refused = future
+                raise
 
     def stop(self) -> None:
         """Ends the work under way and its processes, within seconds; the run can be resumed."""
@@ -176,9 +182,10 @@ class Run:
             self._left_open = self._open()
 
     def _going(self) -> "Future[Report]":
-        """The present drive; a new one where the last ended waiting and something was answered since."""
+        """The present drive; a new one after an answer to what it waited for, or once its refusal was told."""
         over = self._future.done() and isinstance(self._future.exception(), Waiting)
-        if over and (not self._open() or self._open() != self._left_open):
+        answered = over and (not self._open() or self._open() != self._left_open)
+        if answered or self._future is self._refused:
             self._future = self._begin()
         return self._future
 

@@ -25,7 +25,7 @@ from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.persistence import check_version, checkpoints, driving
-from backend_coordinator.graph.routing import unfinished
+from backend_coordinator.graph.readiness import demand_ready, with_present_models
 from backend_coordinator.graph.state import RunState, RunUpdate
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext
@@ -37,7 +37,7 @@ from backend_coordinator.nodes.models.resolve import model_name
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
-from backend_coordinator.nodes.try_models import demand_models, try_models
+from backend_coordinator.nodes.try_models import demand_models
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import probe
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
@@ -153,10 +153,12 @@ class Runs:
         return settings
 
     async def context(self, run: str) -> RunContext:
-        """What the verbs of a run work with, made anew in each process."""
+        """What the verbs of a run work with, made anew for each drive; until it has ended, with the models of now."""
         folder = self.place(run)
         ledger = Ledger.load(folder / "run.sqlite")
         settings = Settings.model_validate_json(_noted(ledger, "settings", run))
+        if self.report(run) is None:
+            settings = with_present_models(settings, self.settings, self.workspace)
         user = open_workspace(self.workspace, base=_noted(ledger, "base", run))
         return RunContext(
             run=run,
@@ -180,7 +182,8 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
 
     `begun` is given its result as soon as nothing can refuse the run any more.
     Raises Waiting when only people can bring it further, RunLocked when another process drives it, and
-    ModelUnavailable when a model that it needs cannot be used before its tasks begin, or when it is taken up again.
+    ModelUnavailable when a model that it needs cannot be used before its tasks begin, or when it is taken up again;
+    `model` and `models` of the settings are those of now then, and ConfigurationError says what is wrong with them.
     """
     with driving(runs.place(run)):
         context = await runs.context(run)
@@ -188,8 +191,7 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
             config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
             state, _ = await standing(app, config, context)
-            if specialists := _awaited(state, context.ledger):
-                await try_models(context, specialists)
+            await demand_ready(context, state)
             if begun is not None:
                 begun.set_result(None)
             for _ in range(_MOST_DRIVES):
@@ -235,14 +237,6 @@ async def standing(app: Any, config: RunnableConfig, context: RunContext) -> tup
         msg = f"the checkpoints of run {context.run} were lost or emptied: start a new run"
         raise ConfigurationError(msg)
     return None, ()
-
-
-def _awaited(state: RunState | None, ledger: Ledger) -> list[str]:
-    """Specialists of the tasks that have not ended; none where there is no plan yet, or an answer ended the run."""
-    aborted = any(question.answer and question.answer.decision == "abort" for question in ledger.questions())
-    if state is None or state.plan is None or state.stopped or aborted:
-        return []
-    return [state.plan[task].specialist for task in unfinished(state)]
 
 
 def _beginning(context: RunContext) -> RunUpdate:

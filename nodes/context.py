@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend_coordinator.domain.roster import Roster, Specialist
+from backend_coordinator.errors import ConfigurationError, UnknownSpecialist
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.gates.project import MEASURING
 from backend_coordinator.nodes.journal import Transcript
@@ -78,13 +79,31 @@ class RunContext:
 
 def own_model(member: Specialist, roster: Roster, settings: Settings) -> str | None:
     """The model string that settings have for a member under any of its names, else its file's; None is the run's."""
-    named = {roster.resolve(name): model for name, model in settings.models.items()}
-    return named.get(member.name, member.model)
+    name = names_in("models", settings.models, roster).get(member.name)
+    return settings.models[name] if name else member.model
 
 
 def own_models(roster: Roster, settings: Settings) -> dict[str, str]:
     """Model strings by member, of those that do not have the run's."""
     return {each.name: own for each in roster.specialists if (own := own_model(each, roster, settings))}
+
+
+def names_in(table: str, names: Iterable[str], roster: Roster) -> dict[str, str]:
+    """The names that a table of the settings has for members, by member.
+
+    Raises ConfigurationError for a name of nobody, and for two of one member.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            member = roster.resolve(name)
+        except UnknownSpecialist as error:
+            msg = f"{table}: {error}"
+            raise ConfigurationError(msg) from error
+        if found.setdefault(member, name) != name:
+            msg = f"{table}: {found[member]!r} and {name!r} are both {member}: keep one of them"
+            raise ConfigurationError(msg)
+    return found
 
 
 def adopted_groups(ledger: Ledger) -> frozenset[Place]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,6 +80,12 @@ def _past(lines: Sequence[Line]) -> Past:
     done = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     begun = {line.body for line in lines if line.kind == "intent"}
     return Past(messages, usage, frozenset(begun - done))
+
+
+def ids_of_calls(messages: Iterable[AnyMessage]) -> frozenset[str]:
+    """Ids of all tool calls in assistant messages, readable or not."""
+    said = [message for message in messages if isinstance(message, AIMessage)]
+    return frozenset(str(call["id"]) for m in said for call in (*m.tool_calls, *m.invalid_tool_calls))
 
 
 def open_calls(messages: Sequence[AnyMessage]) -> AIMessage | None:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from backend_coordinator.domain.roster import Roster
 from backend_coordinator.domain.usage import Limits, Usage
-from backend_coordinator.errors import ConfigurationError, UnknownSpecialist
-from backend_coordinator.nodes.context import own_model
+from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes.context import names_in, own_model
 from backend_coordinator.nodes.models.call import place_of
 from backend_coordinator.nodes.models.prices import money_of
 from backend_coordinator.nodes.models.resolve import resolve_model
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 
 def demand_limits(model: "str | BaseChatModel", settings: Settings, roster: Roster) -> None:
-    """Raises ConfigurationError for limits of nobody, and for limits of money on a model whose price is unknown."""
+    """Raises ConfigurationError for limits of nobody, two of one member, and money on a model of unknown price."""
     limits = settings.limits
-    try:
-        own = {roster.resolve(name): bounds for name, bounds in limits.specialists.items()}
-    except UnknownSpecialist as error:
-        msg = f"limits.specialists: {error}"
-        raise ConfigurationError(msg) from error
+    names = names_in("limits.specialists", limits.specialists, roster)
+    own = {member: limits.specialists[name] for member, name in names.items()}
     for member in roster.specialists:
         if limits.run.money or limits.task.money or own.get(member.name, Limits()).money:
             chat = resolve_model(own_model(member, roster, settings) or model, settings.model)

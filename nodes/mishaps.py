@@ -27,7 +27,10 @@ SAME_BEFORE_STUCK = 3
 _BACK = 20
 """Outcomes that are compared: what lies further back may have been left out of the prompt and asked for again."""
 _LOOP = 6
-_CHANGING = frozenset({"write", "edit", "bash"})
+CHANGING = frozenset({"write", "edit", "bash"})
+"""Tools that may change the tree."""
+CHANGED = "changed the tree"
+"""The artifact of a result, which no model is sent, whose call did so."""
 _WRITTEN_CALL = re.compile(
     r"<tool_call|<function[=_]|<invoke|\[TOOL_CALLS\]|\"(?:name|tool|function)\"\s*:\s*\"(\w+)\""
 )
@@ -86,8 +89,7 @@ def _outcomes(said: Sequence[AnyMessage]) -> Iterator[_Outcome]:
             for call in reversed([*message.tool_calls, *message.invalid_tool_calls]):
                 if (result := results.get(str(call["id"]))) is not None:
                     told = _DURATION.sub("", str(result.content)) if call["name"] in _TIMED else str(result.content)
-                    changing = call["name"] in _CHANGING and result.status == "success"
-                    yield _Outcome(str(call["name"]), repr(call["args"]), told, changing)
+                    yield _Outcome(str(call["name"]), repr(call["args"]), told, result.artifact == CHANGED)
 
 
 def _last_words(said: Sequence[AnyMessage]) -> list[str]:

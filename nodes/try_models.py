@@ -9,9 +9,9 @@ from langchain_core.messages import HumanMessage
 
 from backend_coordinator.domain.events import COORDINATOR
 from backend_coordinator.domain.question import Question
-from backend_coordinator.domain.roster import Roster
-from backend_coordinator.errors import ConfigurationError, ModelCallFailed, ModelUnavailable, UnknownSpecialist
-from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.domain.roster import Roster, Specialist
+from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
+from backend_coordinator.nodes.context import RunContext, names_in
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.call import Request, call_model, place_of
 from backend_coordinator.nodes.models.endpoint import endpoint_of
@@ -28,15 +28,11 @@ _ATTEMPTS, _MOST_SECONDS = 2, 30.0
 
 
 def demand_models(model: "str | BaseChatModel", settings: Settings, roster: Roster) -> None:
-    """Raises ModelUnavailable for a model string that cannot be used, ConfigurationError for one nobody is to have."""
+    """Raises ModelUnavailable for a model string that cannot be used, ConfigurationError as `names_in` does."""
     resolve_model(model)
-    for name, own in settings.models.items():
+    for name in names_in("models", settings.models, roster).values():
         try:
-            roster.get(name)
-            resolve_model(own)
-        except UnknownSpecialist as error:
-            msg = f"models: {error}"
-            raise ConfigurationError(msg) from error
+            resolve_model(settings.models[name])
         except ModelUnavailable as error:
             msg = f"models.{name}: {error}"
             raise ModelUnavailable(msg) from error
@@ -49,33 +45,44 @@ async def try_models(context: RunContext, specialists: Iterable[str]) -> None:
     Raises ModelUnavailable, in one line for all that cannot be used.
     """
     members = [None, *map(context.roster.get, sorted(set(specialists)))]
-    models = {place_of(model): model for model in map(context.model_of, members)}
-    strange = [model for place, model in models.items() if not (is_rules(model) or endpoint_of(*place).works)]
-    if problems := list(filter(None, await asyncio.gather(*(_problem(context, model) for model in strange)))):
+    having = {place_of(context.model_of(member)): member for member in reversed(members)}
+    strange = [
+        member
+        for place, member in having.items()
+        if not (is_rules(context.model_of(member)) or endpoint_of(*place).works)
+    ]
+    if problems := list(filter(None, await asyncio.gather(*(_problem(context, member) for member in strange)))):
         raise ModelUnavailable("; ".join(problems))
 
 
-async def _problem(context: RunContext, model: "BaseChatModel") -> str:
-    """Why a model cannot be used; nothing where it can, or is only slow or overloaded."""
-    terms = brief(context.settings.model)
+async def _problem(context: RunContext, member: Specialist | None) -> str:
+    """Why a member's model cannot be used; nothing where it can, or is only slow or overloaded."""
+    model, terms = context.model_of(member), brief(context.settings.model)
     try:
         _, called = await context.meter.call(model, WORD, terms, purpose="try-models", specialist=COORDINATOR)
     except ModelUnavailable as error:
-        return context.redact(str(error))
+        return context.redact(f"{_origin(context, member)}{error}")
     except ModelCallFailed:
         return ""
     context.ledger.record(called)
     return ""
 
 
-async def state_of(model: "BaseChatModel", terms: ModelSettings) -> str:
-    """What there is to say about a model without a run: that it answers, or why not."""
+def _origin(context: RunContext, member: Specialist | None) -> str:
+    """What to correct where a member has a model of its own; None is the coordinator."""
+    member = member or context.roster.get(COORDINATOR)
+    name = names_in("models", context.settings.models, context.roster).get(member.name)
+    return f"models.{name}: " if name else f"the file of {member.name}: " if member.model else ""
+
+
+async def demand_answer(model: "BaseChatModel", terms: ModelSettings) -> str:
+    """What there is to say about a model that can be used, without a run.
+
+    Raises ModelUnavailable and ModelCallFailed for one that does not answer.
+    """
     if is_rules(model):
         return "works without a server"
-    try:
-        await call_model(model, WORD, brief(terms))
-    except (ModelUnavailable, ModelCallFailed) as error:
-        return str(error)
+    await call_model(model, WORD, brief(terms))
     return "answers"
 
 

@@ -1,5 +1,6 @@
 """The loop of one attempt: model turns and tool calls, journalled so that a crash costs nothing that was said."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,9 @@ from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import CoordinatorError, ModelCallFailed
 from backend_coordinator.nodes.firewall import estimate_tokens
-from backend_coordinator.nodes.journal import Transcript, open_calls
+from backend_coordinator.nodes.journal import Transcript, ids_of_calls, open_calls
 from backend_coordinator.nodes.meter import WAY_OUT
-from backend_coordinator.nodes.mishaps import note_after, nudge, stuck
+from backend_coordinator.nodes.mishaps import CHANGED, CHANGING, note_after, nudge, stuck
 from backend_coordinator.nodes.models.call import Request
 from backend_coordinator.nodes.models.faults import CallFailed, Kind, failure_class, usage_in
 from backend_coordinator.nodes.models.replies import settled
@@ -77,10 +78,7 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
     journal = bench.context.transcript(f"{assignment.task}-{assignment.attempt}")
     past = journal.read()
     opening = (SystemMessage(system), HumanMessage(_opening(assignment)))
-    read_back = [
-        call["id"] for message in past.messages if isinstance(message, AIMessage) for call in message.tool_calls
-    ]
-    recorded = frozenset(str(name) for name in read_back)
+    recorded = ids_of_calls(past.messages)
     window = window_of(bench.context.model_of(bench.specialist), bench.context.settings.model)
     bench = replace(bench, most=min(bench.most, window // CHARACTERS_OF_A_RESULT))
     talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt, window, recorded)
@@ -133,9 +131,7 @@ async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIM
             raise
         talk.add(HumanMessage(note), usage_in(error))
         return None
-    said = [message for message in talk.said if isinstance(message, AIMessage)]
-    known = {str(call["id"]) for m in said for call in (*m.tool_calls, *m.invalid_tool_calls)}
-    reply = settled(reply, known, talk.turns)
+    reply = settled(reply, ids_of_calls(talk.said), talk.turns)
     talk.add(reply, called.usage)
     context.ledger.record(called)
     return reply
@@ -207,6 +203,7 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
     context, who = bench.context, bench.specialist.name
     context.meter.demand(who, bench.task.id)
     at, began = _at(bench, talk, call), context.clock.now()
+    before = await _state(at, call)
     try:
         text, ok = await tool(at, call["args"]), True
     except NeedsConsent:
@@ -220,7 +217,13 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
     context.ledger.record(
         ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=ok, specialist=who, seconds=took)
     )
-    return _result(call, kept(at, context.redact(text)), ok=ok)
+    result = _result(call, kept(at, context.redact(text)), ok=ok)
+    result.artifact = CHANGED if await _state(at, call) != before else None
+    return result
+
+
+async def _state(bench: Bench, call: ToolCall) -> object:
+    return await asyncio.to_thread(bench.state) if call["name"] in CHANGING else None
 
 
 def _at(bench: Bench, talk: Conversation, call: ToolCall) -> Bench:

@@ -38,7 +38,7 @@ def main() -> None:
     except CoordinatorError as error:
         sys.exit(fail(error, as_json=as_json))
     except SystemExit as ending:
-        if as_json and ending.code == USAGE:
+        if as_json and ending.code == USAGE and not isinstance(ending.__context__, typer.Exit):
             say_json({"error": "the command line is not understood: standard error says why"})
         raise
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from backend_coordinator.cli.next_steps import command
 from backend_coordinator.cli.options import AsJson, Init, Model, Workspace
 from backend_coordinator.cli.output import plain, say, tell, terminal
 from backend_coordinator.cli.progress import line
-from backend_coordinator.errors import ConfigurationError, Waiting
+from backend_coordinator.errors import ConfigurationError, ModelUnavailable, Waiting
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -65,6 +65,7 @@ def _finish(going: "Batch", as_json: bool) -> None:
     board = _Board(going)
     again = shlex.join(["backend-coordinator", *sys.argv[1:]])
     waiting = []
+    refused: ModelUnavailable | None = None
     try:
         with closing(iter(going)) as results, board.shown(quiet=as_json):
             for result in results:
@@ -73,6 +74,8 @@ def _finish(going: "Batch", as_json: bool) -> None:
                     say(result.model_dump_json())
                 if result.status == "waiting":
                     waiting.append(result)
+    except ModelUnavailable as error:
+        refused = error  # told last
     except KeyboardInterrupt:
         tell(f"stopped, {board.head()}; to go on: {again}")
         raise typer.Exit(STOPPED) from None
@@ -83,6 +86,8 @@ def _finish(going: "Batch", as_json: bool) -> None:
         tell(f"then: {again}")
     if not as_json:
         say(f"{board.head()}; results {going.results}")
+    if refused is not None:
+        raise refused
     raise typer.Exit(Waiting.exit_code if waiting else int(board.ended["accepted"] < len(going.entries)))
 
 

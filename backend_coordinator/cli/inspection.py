@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 HERE = Path()
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
+
+
+class Fare(NamedTuple):
+    """A model string, None where none could be chosen, and whether and why it can or cannot be used."""
+
+    model: str | None
+    usable: bool
+    why: str
 
 
 def add_to(app: typer.Typer) -> None:
@@ -108,13 +116,16 @@ def graph(
 
 
 def doctor(workspace: Workspace = HERE, model: Model = None, as_json: AsJson = False) -> None:
-    """Says what this machine offers a run, which models there are and whether they answer, and how to get more."""
+    """Says what this machine offers a run, and whether its models answer; exit code 2 where one does not."""
     findings = {"python": platform.python_version(), **_git(), **_sandbox(), **_installer()}
-    findings |= _models(workspace, model)
+    models = _models(workspace, model)
     if as_json:
-        say_json(findings)
+        say_json({**findings, **{what: each._asdict() for what, each in models.items()}})
     else:
-        say(columns(list(findings.items())))
+        told = {what: f"{each.model}: {each.why}" if each.model else each.why for what, each in models.items()}
+        say(columns([*findings.items(), *told.items()]))
+    if not all(each.usable for each in models.values()):
+        raise typer.Exit(ConfigurationError.exit_code)
 
 
 def status_of(runs: "Runs", run: str) -> str:
@@ -153,27 +164,28 @@ def _installer() -> dict[str, str]:
     return {"installer": "uv" if shutil.which("uv") else "pip (uv on the PATH would be faster)"}
 
 
-def _models(workspace: Path, model: str | None) -> dict[str, str]:
+def _models(workspace: Path, model: str | None) -> dict[str, Fare]:
     """The model a run in this workspace would have, those of members that have their own, and how each one fares."""
     from backend_coordinator.graph.loop import in_loop
     from backend_coordinator.nodes.context import own_models
     from backend_coordinator.nodes.models.resolve import default_model, resolve_model
     from backend_coordinator.nodes.tools.catalogue import roster_with
-    from backend_coordinator.nodes.try_models import state_of
+    from backend_coordinator.nodes.try_models import demand_answer
     from backend_coordinator.nodes.workspace.user_repository import root_of
     from backend_coordinator.settings import load_settings
 
-    def told(name: str) -> str:
+    def fare(name: str) -> Fare:
         try:
-            return f"{name}: {in_loop(state_of(resolve_model(name, settings.model), settings.model)).result()}"
+            why = in_loop(demand_answer(resolve_model(name, settings.model), settings.model)).result()
         except CoordinatorError as error:
-            return str(error)
+            return Fare(name, False, str(error))
+        return Fare(name, True, why)
 
     try:
         root = root_of(workspace)
         settings = load_settings(root)
         own = own_models(roster_with(*(root / folder for folder in settings.roster)), settings)
-        found = {"model": told(model or default_model())}
-        return found | {f"model of {name}": told(each) for name, each in own.items()}
+        named = {"model": model or default_model(), **{f"model of {name}": each for name, each in own.items()}}
     except CoordinatorError as error:
-        return {"model": str(error)}
+        return {"model": Fare(model, False, str(error))}
+    return {what: fare(name) for what, name in named.items()}

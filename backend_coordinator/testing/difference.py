@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 
+from backend_coordinator.nodes.redaction import MASK
 from backend_coordinator.testing.tape import Key, Part, key_of
 
 _MOST_LINES = 40
@@ -14,19 +15,20 @@ _LOOKED_AT = 12
 
 
 def difference(asked: Sequence[Part], recorded: Iterable[Key], parts: Mapping[str, Part]) -> str:
-    """What changed, part by part, against the nearest recorded request; at most some forty lines."""
-    if (nearest := _nearest(asked, list(recorded), parts)) is None:
-        return "The cassette is empty."
-    before, after = _named([parts[name] for name in nearest]), _named(asked)
+    """What changed, part by part, against the nearest of the requests, one at least; at most some forty lines."""
+    nearest = [parts[name] for name in _nearest(asked, list(recorded), parts)]
+    before, after = _named(nearest), _named(asked)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     lines = [f"Against the nearest recorded request these differ: {', '.join(names)}. - recorded, + asked now:"]
+    if repr(nearest).count(MASK) != repr(asked).count(MASK):
+        lines.append("Not the same was masked: secrets in the environment or in .env files differ from those then.")
     for name in names:
         lines += [f"@ {name}", *_changed(before.get(name, []), after.get(name, []))]
     more = [f"... {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
     return "\n".join([*lines[:_MOST_LINES], *more])
 
 
-def _nearest(asked: Sequence[Part], recorded: Sequence[Key], parts: Mapping[str, Part]) -> Key | None:
+def _nearest(asked: Sequence[Part], recorded: Sequence[Key], parts: Mapping[str, Part]) -> Key:
     """By parts that are equal, then by number of parts, then by how alike the other texts are."""
     key = key_of(asked)
     same = {name for name in key if name in parts}
@@ -40,7 +42,7 @@ def _nearest(asked: Sequence[Part], recorded: Sequence[Key], parts: Mapping[str,
         return by_parts(other), SequenceMatcher(None, " ".join(theirs).split(), " ".join(unlike).split()).ratio()
 
     near = sorted(recorded, key=by_parts, reverse=True)[:_LOOKED_AT]
-    return max(near, key=by_text, default=None)
+    return max(near, key=by_text)
 
 
 def _named(request: Sequence[Part]) -> dict[str, list[str]]:

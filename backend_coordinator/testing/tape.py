@@ -81,21 +81,13 @@ class Tape:
         self.path, self.cleaner, self.about = path, cleaner, about
         self.parts: dict[str, Part] = {}
         self.answers: dict[Key, list[Mapping[str, object]]] = {}
+        self._file, self._begun = path.with_name(f"{path.name}.part"), False
         self._given: Counter[Key] = Counter()
         self._lock = threading.Lock()
 
     @classmethod
-    def begin(cls, path: Path, cleaner: Cleaner, about: Mapping[str, object]) -> "Tape":
-        """A new file in the place of any old one, for its owner alone."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        tape = cls(path, cleaner, about)
-        tape._append({"cassette": _FORMAT, **about})
-        return tape
-
-    @classmethod
-    def load(cls, path: Path, cleaner: Cleaner) -> "Tape":
-        """Raises ConfigurationError when there is no cassette, or none this version can read."""
+    def load(cls, path: Path, cleaner: Cleaner) -> "Tape | None":
+        """None where there is no file or no answer in it. Raises ConfigurationError for one it cannot read."""
         try:
             about, *lines = [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]
             if about.pop("cassette") != _FORMAT:
@@ -106,25 +98,32 @@ class Tape:
                     tape.parts[line["part"]] = line["is"]
                 else:
                     tape.answers.setdefault(tuple(line["asked"]), []).append(line["answer"])
-        except FileNotFoundError as error:
-            msg = f"there is no cassette {path}: record it once, with a model, where that can be reached"
-            raise ConfigurationError(msg) from error
+        except FileNotFoundError:
+            return None
         except (ValueError, LookupError, TypeError) as error:
             msg = f"the cassette {path} is damaged or of another version: delete it and record it anew"
             raise ConfigurationError(msg) from error
-        return tape
+        return tape if tape.answers else None
 
     def add(self, parts: Sequence[Part], answer: AIMessage) -> None:
-        """Appends an answer, and those parts of its request that are new."""
+        """Appends an answer, and those parts of its request that are new; until `close` to `<path>.part`."""
         data = answer.model_dump(include=_ANSWER)
         for name, without in _NOT_KEPT:
             data[name].pop(without, None)
         kept = _strings({name: value for name, value in data.items() if value}, self.cleaner.redact)
         key = key_of(parts)
         with self._lock:
+            if not self._begun:
+                self._begin()
             fresh = {name: part for name, part in zip(key, parts, strict=True) if name not in self.parts}
             self.parts.update(fresh)
             self._append(*({"part": n, "is": part} for n, part in fresh.items()), {"asked": key, "answer": kept})
+
+    def close(self) -> None:
+        """Puts what was recorded in the place of any old file; later answers are appended to it."""
+        with self._lock:
+            if self._begun and self._file != self.path:
+                self._file = self._file.replace(self.path)
 
     def answer(self, parts: Sequence[Part]) -> AIMessage | None:
         """The next recorded answer to a request, the last of them again and again; None for an unknown request."""
@@ -135,9 +134,15 @@ class Tape:
             number, self._given[key] = self._given[key], self._given[key] + 1
         return AIMessage.model_validate({"content": "", **recorded[min(number, len(recorded) - 1)]})
 
+    def _begin(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.unlink(missing_ok=True)
+        self._append({"cassette": _FORMAT, **self.about})
+        self._begun = True
+
     def _append(self, *lines: Mapping[str, object]) -> None:
         """In one write, so that nobody reads or mixes half a request."""
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(file, b"".join(_line(line) + b"\n" for line in lines))
         finally:

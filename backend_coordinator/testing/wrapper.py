@@ -62,7 +62,7 @@ class Wrapper(BaseChatModel):
     ) -> ChatResult:
         bound, then = self._ready(messages, stop, kwargs)
         if getattr(self.inner, "streaming", False):
-            return self._result(assembled(list(bound.stream(messages))), then)
+            return self._result(assembled(list(bound.stream(messages)), running=is_openai(self.inner)), then)
         return self._result(bound.invoke(messages), then)
 
     async def _agenerate(
@@ -74,7 +74,8 @@ class Wrapper(BaseChatModel):
     ) -> ChatResult:
         bound, then = self._ready(messages, stop, kwargs)
         if getattr(self.inner, "streaming", False):
-            return self._result(assembled([chunk async for chunk in bound.astream(messages)]), then)
+            chunks = [chunk async for chunk in bound.astream(messages)]
+            return self._result(assembled(chunks, running=is_openai(self.inner)), then)
         return self._result(await bound.ainvoke(messages), then)
 
     def _ready(self, messages: list[BaseMessage], stop: list[str] | None, more: dict[str, Any]) -> tuple[Any, Then]:

@@ -62,6 +62,10 @@ class Endpoint:
     """Whether it ever gave an answer, of whatever kind, to this process."""
     works: bool = False
     """Whether the last request brought a message."""
+    spoke: bool = False
+    """Whether any ever did."""
+    counts: bool = True
+    """Whether it takes the wish to count what a stream uses."""
     _closed_until: float = 0.0
     _closings: int = 0
     _faults: int = 0
@@ -109,7 +113,7 @@ class Endpoint:
         """The request was answered and used this many tokens."""
         with self._lock:
             self._under_way -= 1
-            self.works = True
+            self.works = self.spoke = True
             if tokens:
                 self._sent.append(Sent(self._sent[-1].at if self._sent else 0.0, 0, tokens - passed.tokens))
             self._alive(passed)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -56,13 +57,32 @@ FAILURES = {
 }
 """The class of failure that ends an attempt; what is not named here is an external block."""
 
-_STATUS = {401: Kind.KEY, 403: Kind.KEY, 404: Kind.MODEL, 429: Kind.RATE_LIMITED}
-_SERVER = frozenset({408, 409, 425})
-_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"})
+_STATUS = {
+    **{401: Kind.KEY, 402: Kind.QUOTA, 403: Kind.KEY, 404: Kind.MODEL, 405: Kind.MODEL, 429: Kind.RATE_LIMITED},
+    **{408: Kind.SERVER, 409: Kind.SERVER, 425: Kind.SERVER},
+}
+_CODES = {
+    **dict.fromkeys(("insufficient_quota", "quota_exceeded", "budget_exceeded", "insufficient_balance"), Kind.QUOTA),
+    **dict.fromkeys(("billing_hard_limit_reached", "billing_not_active"), Kind.QUOTA),
+    "context_length_exceeded": Kind.OVERFLOW,
+    "invalid_api_key": Kind.KEY,
+    "model_not_found": Kind.MODEL,
+}
 _TOO_LONG = re.compile(
     r"context.{0,30}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens", re.IGNORECASE
 )
+_BAD_KEY = re.compile(r"\bAPI key not valid|\b(invalid|incorrect) API key", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\binvalid model name|\bmodel [`'\"][^`'\"]+[`'\"] does not exist", re.IGNORECASE)
+_NO_MONEY = re.compile(r"exceeded your current quota, please check your plan and billing(?!.*retry in)", re.IGNORECASE)
+_SPOKEN = {
+    **{400: ((_TOO_LONG, Kind.OVERFLOW), (_BAD_KEY, Kind.KEY), (_NO_MODEL, Kind.MODEL))},
+    **{413: ((_TOO_LONG, Kind.OVERFLOW),), 422: ((_TOO_LONG, Kind.OVERFLOW),), 429: ((_NO_MONEY, Kind.QUOTA),)},
+}
+"""What servers say under a status that by itself means something else."""
+
 _MOST_SAID = 200
+_SHORTEST_NONSENSE, _LONGEST_WAIT = 86400.0, 3600.0
+"""Seconds: who asks for more than a day wrote a date or no number; all callers wait for what one was told."""
 
 
 class Fault(Exception):
@@ -116,14 +136,18 @@ def fault_of(error: Exception, now: datetime, where: str) -> Fault:
     """
     if isinstance(error, Fault):
         return error
-    name, told, code = type(error).__name__, _told(error), _code(error)
-    status = getattr(error, "status_code", None) or (int(code) if _STATUS_CODE.fullmatch(code) else None)
-    if "ContextOverflow" in name or (status == 400 and _TOO_LONG.search(told)) or code == _OVERFLOW_CODE:
-        return Fault(Kind.OVERFLOW, "the request is longer than the model's context window")
-    if code in _QUOTA:
-        return Fault(Kind.QUOTA, f"the account behind the key for {where} is empty: {told or code}")
-    if isinstance(status, int):
-        return _by_status(status, _headers(error, now), told, where)
+    name, told, codes = type(error).__name__, _told(error), _codes(error)
+    found = getattr(error, "status_code", None) or next(
+        (int(code) for code in codes if _STATUS_CODE.fullmatch(code)), 0
+    )
+    status = found if isinstance(found, int) else 0
+    kind = next((_CODES[code] for code in codes if code in _CODES), None)
+    kind = Kind.OVERFLOW if "ContextOverflow" in name else kind
+    if kind or status:
+        kind = kind or next((kind for words, kind in _SPOKEN.get(status, ()) if words.search(told)), None)
+        return _named(kind or _by_status(status), status, _headers(error, now), told, where)
+    if fault := _unsendable(error, where):
+        return fault
     if _CONNECTING & {type(each).__name__ for each in _chain(error)}:
         return Fault(Kind.ABSENT, f"there was no connection to the server ({name})")
     if "Timeout" in name or isinstance(error, TimeoutError):
@@ -138,21 +162,40 @@ def fault_of(error: Exception, now: datetime, where: str) -> Fault:
 _CONNECTING = frozenset(
     {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError"}
 )
-_OVERFLOW_CODE = "context_length_exceeded"
 _STATUS_CODE = re.compile("[45][0-9]{2}")
 """What gateways put into the error they send within a stream that began well."""
 
 
-def _by_status(status: int, headers: Headers, told: str, where: str) -> Fault:
-    because = f": {told}" if told else ""
-    kind = Kind.SERVER if status >= 500 or status in _SERVER else _STATUS.get(status, Kind.REQUEST)
+def _by_status(status: int) -> Kind:
+    return Kind.SERVER if status >= 500 else _STATUS.get(status, Kind.REQUEST)
+
+
+def _named(kind: Kind, status: int, headers: Headers, told: str, where: str) -> Fault:
+    because, numbered = f": {told[:_MOST_SAID]}" if told else "", f" (status {status})" if status else ""
+    if kind is Kind.OVERFLOW:
+        return Fault(kind, "the request is longer than the model's context window")
+    if kind is Kind.QUOTA:
+        return Fault(Kind.QUOTA, f"the account behind the key for {where} is empty{because or numbered}")
     if kind is Kind.KEY:
-        return Fault(kind, f"the key for {where} was refused (status {status}): set OPENAI_API_KEY to a valid one")
+        return Fault(kind, f"the key for {where} was refused{numbered}")
     if kind is Kind.MODEL:
-        return Fault(kind, f"there is no {where} (status 404): name another model, or correct OPENAI_BASE_URL")
+        return Fault(kind, f"there is no {where}{numbered}")
     if kind is Kind.REQUEST:
-        return Fault(kind, f"the server refused the request (status {status}){because}", again=headers.again)
+        return Fault(kind, f"the server refused the request{numbered}{because}", again=headers.again)
     return Fault(kind, f"status {status}", wait=headers.wait, again=headers.again)
+
+
+def _unsendable(error: Exception, where: str) -> Fault | None:
+    """The fault of a request that no server ever gets, for its address or its key is none."""
+    for each in _chain(error):
+        if type(each).__name__ in ("UnsupportedProtocol", "InvalidURL"):
+            return Fault(
+                Kind.UNREACHABLE, f"{where} cannot be reached: its address is none like http://localhost:8000/v1"
+            )
+        header = type(each).__name__ == "LocalProtocolError" and str(each).startswith("Illegal header")
+        if header or (isinstance(each, UnicodeEncodeError) and each.encoding == "ascii"):
+            return Fault(Kind.KEY, f"the key for {where} holds characters that cannot be sent")
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -164,17 +207,19 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _told(error: Exception) -> str:
     """The message of a JSON error body, one line; never a page of HTML."""
     text = _body(error).get("message")
-    return " ".join(text.split())[:_MOST_SAID] if isinstance(text, str) and "<" not in text else ""
+    return " ".join(text.split()) if isinstance(text, str) and "<" not in text else ""
 
 
-def _code(error: Exception) -> str:
+def _codes(error: Exception) -> list[str]:
     body = _body(error)
-    return str(getattr(error, "code", None) or body.get("code") or body.get("type") or "")
+    return [str(code) for code in (getattr(error, "code", None), body.get("code"), body.get("type")) if code]
 
 
 def _body(error: Exception) -> Mapping[str, object]:
     """The error as the server wrote it; some clients hand one that came with status 200 over as their argument."""
     found = getattr(error, "body", None) or next(iter(error.args), None)
+    if isinstance(found, list):  # as Gemini writes it
+        found = next((each["error"] for each in found if isinstance(each, dict) and "error" in each), None)
     return found if isinstance(found, dict) else {}
 
 
@@ -185,13 +230,14 @@ def _headers(error: Exception, now: datetime) -> Headers:
 
 
 def _wait(milliseconds: str | None, after: str | None, now: datetime) -> float | None:
+    for text, unit in ((milliseconds, 1000), (after, 1)):
+        with suppress(TypeError, ValueError):
+            return _sensible(float(text or "") / unit)
     try:
-        if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        return max(0.0, float(after)) if after is not None else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(str(after)) - now).total_seconds())
-    except (ValueError, TypeError):  # neither a number nor a date, or a date without a zone
+        return _sensible((parsedate_to_datetime(str(after)) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # neither a number nor a date, or a date without a zone
         return None
+
+
+def _sensible(seconds: float) -> float | None:
+    return min(max(0.0, seconds), _LONGEST_WAIT) if seconds < _SHORTEST_NONSENSE else None

@@ -21,17 +21,27 @@ _ALL: tuple[Form, ...] = ("json_schema", "tools", "json")
 _NOT_STRICT = frozenset({"default", "title", "minLength"})
 """Keywords that OpenAI's strict mode refuses, or nobody needs."""
 _taken: dict[tuple[str, str], Form] = {}
-"""The form that each server and model of this process was found to take, where it was not the first."""
+"""The form that each server and model of this process was found to take."""
 
 
 def forms(model: "BaseChatModel", wanted: Form | Literal["auto"]) -> Sequence[Form]:
-    """What to ask in, in this order until one is not refused; models of rules know tools only."""
+    """What to ask in, in this order until one is not refused; models of rules know tools only, some others none."""
+    from langchain_core.language_models import BaseChatModel  # loaded when first used
+
     if isinstance(model, RuleModel):
         return ("tools",)
+    if type(model).bind_tools is BaseChatModel.bind_tools:
+        return ("json",)
     able = _ALL if is_openai(model) else _ALL[1:]
     if wanted != "auto":
         return (wanted,) if wanted in able else able[:1]
-    return able[able.index(_taken.get(place_of(model), able[0])) :]
+    known = _taken.get(place_of(model))
+    return able[able.index(known) :] if known in able else able
+
+
+def works(model: "BaseChatModel", form: Form) -> bool:
+    """Whether the model's server is known to take this form."""
+    return _taken.get(place_of(model)) == form
 
 
 def taken(model: "BaseChatModel", form: Form) -> None:

@@ -7,6 +7,8 @@ from typing import TypeVar
 from langchain_core.messages import AIMessage
 
 T = TypeVar("T")
+_NAMELESS = "unnamed"
+"""What a call without a name goes back under; servers refuse a conversation with a name of null."""
 Content = str | list[str | dict[str, object]]
 
 
@@ -18,11 +20,13 @@ def settled(reply: AIMessage, known: Collection[str], turn: int) -> AIMessage:
     taken = set(known)
     calls, broken = [], []
     for number, call in enumerate(reply.tool_calls):
-        calls.append({**call, "id": _unique(call["id"], taken, f"{turn}-{number}"), "args": _clean(call["args"])})
+        own = {"name": call["name"] or _NAMELESS, "id": _unique(call["id"], taken, f"{turn}-{number}")}
+        calls.append({**call, **own, "args": _clean(call["args"])})
     for number, invalid in enumerate(reply.invalid_tool_calls):
         # Goes back to the server with the conversation, and some parse every call they are sent.
         sent = json.dumps({"unreadable": _clean(invalid["args"])})
-        broken.append({**invalid, "id": _unique(invalid["id"], taken, f"{turn}-x{number}"), "args": sent})
+        own = {"name": invalid["name"] or _NAMELESS, "id": _unique(invalid["id"], taken, f"{turn}-x{number}")}
+        broken.append({**invalid, **own, "args": sent})
     extra = {name: value for name, value in reply.additional_kwargs.items() if name != "tool_calls"}
     named = [*zip(reply.tool_calls, calls, strict=True), *zip(reply.invalid_tool_calls, broken, strict=True)]
     content = _renamed(_clean(reply.content), [(old["id"], new["id"]) for old, new in named])

@@ -4,6 +4,7 @@ import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.settings import ModelSettings
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _ONE_TEMPERATURE = re.compile(r"o\d|gpt-5")
 """Models that refuse every temperature but their own."""
+
+_SENDABLE = re.compile("[!-~]+")
+"""What may stand in a header or an address."""
 
 FORMS = "openai:<name>, offline, or a LangChain chat model"
 
@@ -35,7 +39,7 @@ def resolve_model(
 ) -> "BaseChatModel":
     """The chat model behind `model`; an instance is used as it is.
 
-    Raises ModelUnavailable naming the accepted forms, or the key that is missing.
+    Raises ModelUnavailable naming the accepted forms, or the variable that is missing or cannot be used.
     """
     if not isinstance(model, str):
         return model
@@ -51,9 +55,25 @@ def resolve_model(
     if not (key or base):
         msg = f"openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server; without: offline"
         raise ModelUnavailable(msg)
+    _demand_sendable(key, base)
     terms = terms or ModelSettings()
     warm = None if _ONE_TEMPERATURE.match(name) else temperature
     return _openai(name, warm, key or "none", base, responses=terms.api == "responses", streaming=terms.streaming)
+
+
+def _demand_sendable(key: str | None, base: str | None) -> None:
+    """Raises ModelUnavailable for a key or an address with which no request can be made."""
+    if key and not _SENDABLE.fullmatch(key):
+        msg = "OPENAI_API_KEY holds white space, or characters that no key has: set it to the key alone"
+        raise ModelUnavailable(msg)
+    try:
+        parts = urlsplit(base or "http://unset")
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _SENDABLE.fullmatch(base or "-"):
+        msg = "OPENAI_BASE_URL is no address like http://localhost:8000/v1: correct it"
+        raise ModelUnavailable(msg)
 
 
 @lru_cache(maxsize=64)

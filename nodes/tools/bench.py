@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +81,18 @@ class Bench:
             folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
             found += [Path(parent, name).relative_to(self.tree).as_posix() for name in names]
         return sorted(path for path in found if sees_path(self.specialist, self.task, path))
+
+    def state(self) -> frozenset[tuple[str | int, ...]]:
+        """What tells one state of the tree from another: its files with mode, size and time of change."""
+        found: set[tuple[str | int, ...]] = set()
+        for parent, folders, names in os.walk(self.tree):
+            folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
+            found.add((parent,))
+            for path in (os.path.join(parent, name) for name in names):
+                with suppress(OSError):
+                    known = os.lstat(path)
+                    found.add((path, known.st_mode, known.st_size, known.st_mtime_ns))
+        return frozenset(found)
 
     def seconds(self) -> float:
         """Wall time this task has been worked on, waiting for people and for its turn left out."""

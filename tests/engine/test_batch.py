@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from backend_coordinator import Batch, CoordinatorError, Entry
 from backend_coordinator.domain.question import Answer
+from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.graph.batch_files import Result, write
 from backend_coordinator.graph.persistence import driving
 from backend_coordinator.graph.runs import Runs
@@ -163,6 +164,43 @@ def test_a_run_that_somebody_else_drives_is_left_to_them(shop: Path) -> None:
         (second,) = batch(shop, "asking-1")
     assert (second.status, second.run) == ("waiting", first.run)
     assert "is driven by process" in second.summary
+
+
+def apart(shop: Path, name: str, model: str) -> Path:
+    """Another repository beside it, whose Python specialist has this model."""
+    git(shop.parent, "clone", "--quiet", str(shop), name)
+    (shop.parent / name / "backend-coordinator.toml").write_text(f'[models]\npython-pro = "{model}"\n')
+    return shop.parent / name
+
+
+def test_a_model_that_one_workspace_cannot_use_stops_only_its_objectives(shop: Path) -> None:
+    places = [apart(shop, "bad-1", "gpt-1"), apart(shop, "bad-2", "gpt-2"), shop, apart(shop, "bad-3", "gpt-1")]
+    going = batch(shop, concurrency=1)
+    going.entries = tuple(
+        Entry(id=f"good-{number}", objective=f"files of good-{number}", workspace=place)
+        for number, place in enumerate(places)
+    )
+    results = iter(going)
+    assert next(results).id == "good-2"
+    problem = r"models\.python-pro: unknown model '{}': use [^;]+"
+    with pytest.raises(ModelUnavailable, match=f"^{problem.format('gpt-1')}; {problem.format('gpt-2')}$"):
+        next(results)
+    assert {name: line["status"] for name, line in lines_of(going.results).items()} == {"good-2": "accepted"}
+
+    (places[0] / "backend-coordinator.toml").unlink()
+    going.entries = going.entries[:1]
+    assert ended(going) == {"good-0": "accepted"}
+
+
+@pytest.mark.usefixtures("served")
+def test_what_waits_is_told_beside_a_model_that_cannot_be_used(shop: Path) -> None:
+    bad = {"id": "bad", "objective": "files of good-1", "workspace": str(apart(shop, "bad", "gpt"))}
+    file = written(shop, bad, {"id": "asking-1", "objective": "files of asking-1"})
+    said = cli_here("batch", str(file), "--workspace", str(shop), *MODEL)
+    assert said.returncode == 2
+    assert "asking-1 waits: " in said.stderr
+    assert said.stderr.splitlines()[-1].startswith("error: models.python-pro: unknown model 'gpt'")
+    assert "failed" not in said.stderr + said.stdout
 
 
 def test_as_many_work_at_once_as_was_said_and_no_more(shop: Path) -> None:

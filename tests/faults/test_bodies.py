@@ -21,6 +21,7 @@ from tests.faults.server import (
     streamed,
     whole,
 )
+from tests.support.openai_server import COMPLETION_TOKENS, PROMPT_TOKENS, USAGE, Json
 
 
 async def passes_and_is_bounded(bad: Bad, fault: Fault) -> str:
@@ -121,3 +122,18 @@ async def test_f023_a_stream_that_is_lost_after_its_last_word_is_not_complete(ta
 @pytest.mark.parametrize("name", ["error object", "bad chunk"])
 async def test_f026_an_error_within_a_stream_is_a_passing_fault(talking: Bad, name: str) -> None:
     await passes_and_is_bounded(talking, FAULTS[name])
+
+
+@pytest.mark.parametrize(
+    "last", [{}, {"prompt_tokens": 0, "total_tokens": COMPLETION_TOKENS}], ids=["whole", "partial"]
+)
+async def test_usage_that_comes_with_every_chunk_is_counted_once(talking: Bad, last: Json) -> None:
+    def counting(asked: Asked) -> Response:
+        if not asked.streaming:
+            return whole(asked)
+        frames = [{**frame, "usage": {**USAGE, "completion_tokens": n}} for n, frame in enumerate(asked.frames)]
+        return streamed([*frames, {**asked.frames[-1], "usage": {**USAGE, **last}}])
+
+    talking.always = counting
+    _, used = await talking.ask()
+    assert (used.input_tokens, used.output_tokens) == (PROMPT_TOKENS, COMPLETION_TOKENS)

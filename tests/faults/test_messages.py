@@ -1,5 +1,6 @@
 """Messages that must not be acted on, or not as they are: F015 to F020, F022, F027, F028, F029."""
 
+import json
 from functools import partial
 
 import pytest
@@ -8,11 +9,13 @@ from langchain_core.messages import AIMessage, ToolMessage
 from backend_coordinator.domain.events import ToolCalled
 from backend_coordinator.domain.failure import FailureClass
 from backend_coordinator.errors import ModelCallFailed
-from backend_coordinator.nodes.models.faults import failure_class, usage_in
+from backend_coordinator.nodes.models.completion import demand_whole
+from backend_coordinator.nodes.models.faults import Fault as Named
+from backend_coordinator.nodes.models.faults import Kind, failure_class, usage_in
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.nodes.tools.bench import Bench
 from tests.faults.conftest import WRITTEN, Bad
-from tests.faults.server import FAULTS, Asked, Response, calls_changed, changed, cut_off, ending, says
+from tests.faults.server import FAULTS, Asked, Fault, Response, calls_changed, changed, cut_off, ending, says, streamed
 from tests.support.openai_server import Json
 
 REFUSALS = {"refusal": "I cannot help with that."}
@@ -182,6 +185,16 @@ async def test_f027_arguments_that_are_never_an_object_end_the_attempt(calling: 
     assert tool_runs(bench) == []
 
 
+@pytest.mark.parametrize("streaming", [False], ids=["whole"], indirect=True)
+async def test_f027_arguments_that_come_as_an_object_are_read(calling: Bad, bench: Bench) -> None:
+    def parsed(call: Json) -> None:
+        call["function"]["arguments"] = WRITTEN.tool_calls[0]["args"] if "name" in call["function"] else ""
+
+    calling.faults = [calls_changed(parsed)]
+    await worked_through(calling, bench)
+    assert len(calling.asked) == 2
+
+
 def doubled(asked: Asked) -> Response:
     """Two calls of one id."""
     answer = WRITTEN.tool_calls[0]
@@ -221,7 +234,62 @@ async def test_f028_two_calls_with_one_id_both_run(calling: Bad, bench: Bench) -
     assert (bench.tree / "docs" / "b.md").read_text() == "b\n"
 
 
-@pytest.mark.parametrize("streaming", [True], ids=["streaming"], indirect=True)
+def in_pieces(*pieces: Json) -> Fault:
+    """A stream of these pieces of tool calls."""
+
+    def play(asked: Asked) -> Response:
+        first, *_, last, usage = asked.frames
+        middle = [{**first, "choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]} for piece in pieces]
+        return streamed([first, *middle, last, usage])
+
+    return play
+
+
+def piece(arguments: str, name: str | None = None, *, id: str | None = None, index: int = 0) -> Json:
+    """A part of a call."""
+    return {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+A, B = '{"path": "docs/a.md", "content": "one\\ntwo\\n"}', '{"path": "docs/b.md", "content": "b"}'
+only_streaming = pytest.mark.parametrize("streaming", [True], ids=["streaming"], indirect=True)
+
+
+@only_streaming
+@pytest.mark.parametrize(
+    ("pieces", "read"),
+    [
+        ([piece("", "write", id="0"), piece(A[:9], id="1"), piece(A[9:], id="2"), piece("", id="3")], [A]),
+        ([piece(A, "write", id=""), piece(B, "write", id="")], [A, B]),
+        ([piece(A, "write", id="0"), piece(B, "write", id="1")], [A, B]),
+        ([piece("", "list"), piece(B, "write")], ["{}", B]),
+        ([piece(A[:9], "write", id="0"), piece(A[9:], "write", id="0")], [A]),
+    ],
+    ids=["an id each time", "no ids", "whole calls", "no arguments", "a name each time"],
+)
+async def test_f028_calls_are_put_together_however_they_are_numbered(
+    calling: Bad, pieces: list[Json], read: list[str]
+) -> None:
+    calling.always = in_pieces(*pieces)
+    reply, _ = await calling.ask()
+    assert [call["args"] for call in reply.tool_calls] == [json.loads(text) for text in read]
+    assert reply.invalid_tool_calls == []
+
+
+@only_streaming
+@pytest.mark.parametrize(
+    "stray", [piece('{"path": "x"}', id="9"), piece('{"path": "x"}', index=1)], ids=["another id", "another index"]
+)
+async def test_f028_arguments_that_belong_to_no_call_keep_every_call_from_running(
+    calling: Bad, bench: Bench, stray: Json
+) -> None:
+    calling.faults = [in_pieces(piece(B, "write", id="0"), stray)]
+    await worked_through(calling, bench)
+    assert not (bench.tree / "docs" / "b.md").exists()
+    said = [call for message in calling.asked[-1].body["messages"] for call in message.get("tool_calls", ())]
+    assert [call["function"]["name"] for call in said][:2] == ["write", "unnamed"]
+
+
+@only_streaming
 @pytest.mark.parametrize("value", ["absent", None])
 async def test_f028_pieces_of_calls_without_an_index_are_not_lost(
     calling: Bad, bench: Bench, value: str | None
@@ -270,3 +338,34 @@ async def test_f029_a_lone_surrogate_in_arguments_is_written_as_a_replacement(ca
     worked = await calling.work(bench)
     assert worked.submission is not None
     assert (bench.tree / "docs" / "a.md").read_text() == "one\ufffd"
+
+
+ENDS: dict[tuple[str, str], Kind | None] = {
+    **dict.fromkeys([("stopReason", end) for end in ("end_turn", "tool_use", "stop_sequence")], None),
+    ("stopReason", "max_tokens"): Kind.LENGTH,
+    **dict.fromkeys([("stopReason", end) for end in ("guardrail_intervened", "content_filtered")], Kind.FILTERED),
+    **dict.fromkeys([("finish_reason", end) for end in ("COMPLETE", "TOOL_CALL", "eos_token", "STOP")], None),
+    **dict.fromkeys([("finish_reason", end) for end in ("MAX_TOKENS", "length")], Kind.LENGTH),
+    **dict.fromkeys([("finish_reason", end) for end in ("ERROR_TOXIC", "SAFETY")], Kind.FILTERED),
+    **dict.fromkeys([("finish_reason", end) for end in ("ERROR", "MALFORMED_FUNCTION_CALL")], Kind.CUT),
+    **dict.fromkeys([("stop_reason", end) for end in ("end_turn", "tool_use", "pause_turn")], None),
+    ("stop_reason", "max_tokens"): Kind.LENGTH,
+    ("stop_reason", "refusal"): Kind.REFUSAL,
+    ("stop_reason", "model_context_window_exceeded"): Kind.OVERFLOW,
+    ("done_reason", "stop"): None,
+    ("done_reason", "length"): Kind.LENGTH,
+    ("done_reason", "load"): Kind.CUT,
+}
+"""How providers say why a message ended: Bedrock, Cohere, HuggingFace, Gemini, Anthropic, Ollama."""
+
+
+@pytest.mark.parametrize(("where", "end"), ENDS)
+def test_every_providers_end_is_known(where: str, end: str) -> None:
+    message = AIMessage("", tool_calls=WRITTEN.tool_calls, response_metadata={where: end})
+    kind = ENDS[where, end]
+    if kind is None:
+        assert demand_whole(message, ends=False) is message
+    else:
+        with pytest.raises(Named) as found:
+            demand_whole(message, ends=False)
+        assert found.value.kind is kind

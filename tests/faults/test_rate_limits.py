@@ -38,12 +38,24 @@ async def test_f004_a_date_and_milliseconds_are_understood(talking: Bad, name: s
     assert [asked.at for asked in talking.asked] == pytest.approx([0.0, 7.0])
 
 
-@pytest.mark.parametrize("value", ["-5", "soon", "0", ""])
+NO_TIMES = ["-5", "soon", "0", "", "nan", "inf", "1e12", "1e300", "1767225600", "Fri, 31 Dec 9999 23:59:59 GMT"]
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
 async def test_f004_a_header_that_names_no_time_is_as_none(talking: Bad, value: str) -> None:
     talking.faults = [refused(429, headers={"retry-after": value})]
     await talking.ask()
     first, second = talking.asked
     assert 1.0 <= second.at - first.at <= 1.25
+
+
+async def test_f004_nobody_is_kept_waiting_for_more_than_an_hour(talking: Bad) -> None:
+    talking.faults = [refused(429, headers={"retry-after": "7200"})]
+    with pytest.raises(ModelCallFailed, match="again in 3600 s"):
+        await talking.ask()
+    await talking.clock.pass_by(3600)
+    await talking.ask()
+    assert len(talking.asked) == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -1,12 +1,19 @@
 """A server that fails, refuses a request, or is down: F007, F008, F009, F031."""
 
 import asyncio
+from datetime import UTC, datetime
 
+import httpx
+import openai
 import pytest
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from backend_coordinator.domain.failure import FailureClass
 from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
-from backend_coordinator.nodes.models.faults import Kind, failure_class
+from backend_coordinator.nodes.models.call import Request, call_model
+from backend_coordinator.nodes.models.faults import Kind, failure_class, fault_of
 from tests.faults.conftest import Bad, gathered
 from tests.faults.server import Asked, Response, page, refused, whole
 
@@ -116,3 +123,58 @@ async def test_a_server_nobody_ever_reached_is_named_soon(talking: Bad) -> None:
     with pytest.raises(ModelUnavailable, match=rf"test-model at http://127.0.0.1:{talking.server.port}/v1 cannot be"):
         await asyncio.wait_for(talking.ask(), 10)
     assert talking.clock.now() < 5
+
+
+BILLING = "You exceeded your current quota, please check your plan and billing details."
+Said = tuple[int, str, str | int | None, str | None, Kind]
+SAID: list[Said] = [
+    (402, "Insufficient Balance", "invalid_request_error", None, Kind.QUOTA),
+    (402, "This request requires more credits", 402, None, Kind.QUOTA),
+    (400, "Budget has been exceeded! Current cost: 10", "400", "budget_exceeded", Kind.QUOTA),
+    (400, "no", "insufficient_balance", None, Kind.QUOTA),
+    (429, BILLING, None, None, Kind.QUOTA),
+    (429, f"{BILLING} {'Quota exceeded for a metric. ' * 10} Please retry in 37s.", 429, None, Kind.RATE_LIMITED),
+    (400, "API key not valid. Please pass a valid API key.", "400", None, Kind.KEY),
+    (400, "no", "invalid_api_key", None, Kind.KEY),
+    (400, "the tool key not valid", None, None, Kind.REQUEST),
+    (400, "Invalid model name passed in model=foo. Call `/v1/models` to view", "400", "None", Kind.MODEL),
+    (400, "The model `org/foo:1b` does not exist", None, None, Kind.MODEL),
+    (400, "the tool that the model called does not exist", None, None, Kind.REQUEST),
+    (404, "no such path", None, None, Kind.MODEL),
+    (405, "no such method", None, None, Kind.MODEL),
+    (413, "Request too large: maximum context length is 8192", "request_too_large", None, Kind.OVERFLOW),
+    (422, "inputs exceed the context window", None, None, Kind.OVERFLOW),
+    (413, "Request Entity Too Large", None, None, Kind.REQUEST),
+]
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["object", "list"])
+@pytest.mark.parametrize("said", SAID)
+async def test_what_a_refusal_means_is_read_from_its_code_and_its_words(said: Said, listed: bool) -> None:
+    status, message, code, named, kind = said
+    error = {"message": message, "code": code, "type": named}
+    request = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
+    response = httpx.Response(status, json=[{"error": error}] if listed else {"error": error}, request=request)
+    raised = openai.AsyncOpenAI(api_key="k")._make_status_error_from_response(response)
+    fault = fault_of(raised, datetime.now(UTC), "model m")
+    assert (fault.kind, fault.again) == (kind, kind is Kind.RATE_LIMITED)
+    assert len(str(fault)) < 300
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "said"),
+    [
+        ("localhost:1/v1", "k", "its address is none like"),
+        ("", "sk-abc\n", "key for .* cannot be sent"),
+        ("", "schl\u00fcssel", "key for .* cannot be sent"),
+    ],
+)
+async def test_an_address_or_a_key_that_cannot_be_sent_is_named_at_once(
+    talking: Bad, address: str, key: str, said: str
+) -> None:
+    address = address or talking.server.env["OPENAI_BASE_URL"]
+    model = ChatOpenAI(model="m", base_url=address, api_key=SecretStr(key), streaming=talking.streaming)
+    with pytest.raises(ModelUnavailable, match=said) as failed:
+        await call_model(model, Request([HumanMessage("?")]), talking.terms(), clock=talking.clock)
+    assert key == "k" or key.strip() not in str(failed.value)
+    assert (talking.clock.now(), len(talking.asked)) == (0, 0)

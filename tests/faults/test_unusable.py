@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
@@ -28,7 +29,7 @@ from backend_coordinator.testing import Script, ScriptedModel
 from tests.engine.conftest import home as home
 from tests.engine.conftest import shop as shop
 from tests.engine.conftest import untouched as untouched
-from tests.faults.server import Asked, Fault, Response, Server, refused, served, whole
+from tests.faults.server import Asked, Fault, Response, Server, page, refused, served, whole
 from tests.support.department import Told, department, plan, refuse, task, write_own_file
 from tests.support.responses_server import responses
 from tests.support.runs import QUICK, cli_here, of, statuses
@@ -120,6 +121,20 @@ def test_f011_what_cannot_be_used_is_one_message_and_code_2_before_any_task(shop
     assert nothing_began(shop)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [page(200), page(405), refused(400, "Invalid model name"), refused(422, "not this one"), refused(402)],
+    ids=["login page", "wrong path", "LiteLLM", "refused", "unpaid"],
+)
+@pytest.mark.parametrize("how", ["objective", "plan"])
+def test_f011_a_server_that_never_answered_well_is_one_message_too(shop: Path, fault: Fault, how: str) -> None:
+    with behind(department(TWO), fault) as server, pytest.raises(ModelUnavailable) as refusal:
+        started(shop, "two files" if how == "objective" else TWO).result()
+    assert "model test-model at http://127.0.0.1:" in str(refusal.value)
+    assert len(server.requests) <= 3, "at most once in each form of the answer"
+    assert nothing_began(shop)
+
+
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_f011_a_server_that_cannot_be_reached_is_named_with_the_variable(
     shop: Path, command: str, monkeypatch: pytest.MonkeyPatch
@@ -207,6 +222,7 @@ def purpose(asked: Asked) -> str:
     [
         ({"pyton-pro": "openai:first"}, r"models: no specialist is called 'pyton-pro'; known here: .*python-pro"),
         ({"python-pro": "gpt"}, "models.python-pro: unknown model 'gpt': use openai:<name>, offline"),
+        ({"python-pro": "offline", "Python Expert": "offline"}, "models: 'python-pro' and 'Python Expert' are both py"),
     ],
 )
 def test_models_for_nobody_and_strings_that_are_none_are_refused_before_anything_is_written(
@@ -408,6 +424,18 @@ def product(inner: Coordinator) -> Any:
     return graph.compile(checkpointer=MemorySaver())
 
 
+async def test_a_parent_that_streams_messages_gets_whole_answers_all_the_same(shop: Path) -> None:
+    ask: Any = {"messages": [("user", "two files")]}
+    config: Any = {"configurable": {"thread_id": "1"}}
+    with behind(department(TWO), whole) as server:
+        model = ChatOpenAI(model="test-model")
+        app = product(Coordinator(model, shop, settings=QUICK))
+        async for _ in app.astream(ask, config, stream_mode="messages"):
+            pass
+    assert not any(asked.streaming for asked in server.requests)
+    assert of(e.RunEnded, events_of(shop))[0].accepted
+
+
 @pytest.mark.parametrize("answered", ["all", "first", "last"])
 async def test_f030_under_a_parent_graph_one_answer_settles_it_for_all_tasks(shop: Path, answered: str) -> None:
     ask: Any = {"messages": [("user", "three files")]}
@@ -452,19 +480,34 @@ def test_the_report_the_roster_and_the_doctor_say_who_has_which_model(shop: Path
         shown = json.loads(cli_here("roster", "show", "python-pro", "-w", str(apart), "--json").stdout)
         assert shown["model"] == "openai:first"
         found = json.loads(cli_here("doctor", "-w", str(apart), "--model", MODEL, "--json").stdout)
-    assert found["model"] == "openai:test-model: answers"
-    assert found["model of python-pro"] == "openai:first: answers"
-    assert found["model of backend-coordinator"] == "openai:third: answers"
+    assert found["model"] == {"model": "openai:test-model", "usable": True, "why": "answers"}
+    assert found["model of python-pro"] == {"model": "openai:first", "usable": True, "why": "answers"}
+    assert found["model of backend-coordinator"] == {"model": "openai:third", "usable": True, "why": "answers"}
 
 
 def test_the_doctor_says_why_a_model_does_not_answer_and_asks_nobody_without_a_key(shop: Path) -> None:
-    assert (
-        json.loads(cli_here("doctor", "-w", str(shop), "--json").stdout)["model"] == "offline: works without a server"
-    )
+    offline = cli_here("doctor", "-w", str(shop), "--json")
+    assert offline.returncode == 0
+    assert json.loads(offline.stdout)["model"]["why"] == "works without a server"
+    (shop.parent / "backend-coordinator.toml").write_text('[models]\npython-pro = "gpt"\n')
     with behind(department(TWO), UNUSABLE["wrong key"][0]):
-        found = json.loads(cli_here("doctor", "-w", str(shop), "--model", MODEL, "--json").stdout)
-    assert found["model"].startswith("openai:test-model: the key for model test-model at ")
-    assert OLD not in found["model"]
+        said = cli_here("doctor", "-w", str(shop.parent), "--model", MODEL, "--json")
+        told = cli_here("doctor", "-w", str(shop.parent), "--model", MODEL)
+    assert said.returncode == told.returncode == 2
+    found = json.loads(said.stdout)
+    assert (found["model"]["model"], found["model"]["usable"]) == (MODEL, False)
+    assert found["model"]["why"].startswith("the key for model test-model at ")
+    assert found["model of python-pro"]["why"].startswith("unknown model 'gpt'")
+    assert f"{MODEL}: the key for model test-model at " in told.stdout
+    assert OLD not in said.stdout + told.stdout
+
+
+def test_the_doctor_ends_with_code_2_where_it_cannot_tell_which_models_there_are(shop: Path) -> None:
+    (shop.parent / "backend-coordinator.toml").write_text('[models]\nlead = "offline"\ncoordinator = "offline"\n')
+    said = cli_here("doctor", "-w", str(shop.parent), "--json")
+    assert said.returncode == 2
+    why = "models: 'lead' and 'coordinator' are both backend-coordinator: keep one of them"
+    assert json.loads(said.stdout)["model"] == {"model": None, "usable": False, "why": why}
 
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])

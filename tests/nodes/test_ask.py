@@ -1,6 +1,7 @@
 """A typed answer is asked for in the form that the server takes, and corrected once."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,13 +11,13 @@ from typing import Any, Literal
 import pytest
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import BaseModel
 
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.objective import Analysis
-from backend_coordinator.errors import ModelCallFailed
+from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.levels import Guidance, Review
@@ -29,6 +30,7 @@ from backend_coordinator.nodes.work import work
 from backend_coordinator.settings import ModelSettings
 from backend_coordinator.testing import ScriptedModel, calls
 from tests.faults.server import FAULTS, Asked, Fault, Response, Server, refused, served, whole
+from tests.support.clock import VirtualClock
 from tests.support.responses_server import responses
 
 MEANT = Review(action="guide", text="Hash it.")
@@ -110,22 +112,103 @@ async def test_every_server_is_asked_in_the_form_it_takes_and_that_is_remembered
     assert {each["name"] for each in schemas} == {"answer_review"}
 
 
+@pytest.mark.parametrize(
+    ("fault", "shape", "again"),
+    [
+        (refused(501, "not implemented"), ["json_schema", "tools"], ["json_schema", "tools"]),
+        (FAULTS["null content"], ["json_schema", "tools"], ["tools"]),
+    ],
+    ids=["error", "empty"],
+)
+async def test_a_form_that_brings_errors_or_nothing_is_left_for_the_next_and_only_errors_are_doubted(
+    context: RunContext, fault: Fault, shape: list[str], again: list[str]
+) -> None:
+    asked = asking(context)
+    with server(lambda each: (fault if "response_format" in each.body else whole)(each)) as it:
+        found, used = await ask(asked, Inquiry("review-1", "You review.", "What now?"), Review)
+        assert (found, shapes(it)) == (MEANT, shape)
+        assert used == asked.transcript("review-1").read().usage
+        assert used.model_calls == 1 + (again == ["tools"]), "an empty answer is paid for"
+        assert await review(asked, 2) == MEANT
+        assert shapes(it) == [*shape, *again]
+
+
+async def test_the_forms_share_the_attempts_of_a_call_until_one_of_them_worked(context: RunContext) -> None:
+    asked = replace(asking(context, attempts=5), clock=VirtualClock())
+    with server(lambda each: (whole if each.number in (4, 5) else refused(500))(each)) as it:
+        assert await review(asked) == MEANT
+        assert shapes(it) == ["json_schema", "json_schema", "tools", "tools", "json"]
+        assert await review(asked, 2) == MEANT
+        with pytest.raises(ModelCallFailed, match="failed 5 times: status 500"):
+            await review(asked, 3)
+        assert shapes(it)[5:] == ["json_schema"] * 6, "a server that was down teaches nothing"
+
+
+@pytest.mark.parametrize("fault", [refused(429), FAULTS["reset"]], ids=["rate limit", "reset"])
+async def test_what_has_nothing_to_do_with_the_form_is_waited_for_in_the_first(
+    context: RunContext, fault: Fault
+) -> None:
+    asked = replace(asking(context, attempts=5), clock=VirtualClock())
+    with server(lambda each: (fault if each.number < 4 else whole)(each)) as it:
+        assert await review(asked) == MEANT
+    assert shapes(it) == ["json_schema"] * 5
+    with server(fault) as it, pytest.raises(ModelCallFailed):
+        await review(asked, 2)
+    assert shapes(it) == ["json_schema"] * 5
+
+
+async def test_after_a_crash_every_call_of_a_malformed_answer_is_corrected_once(context: RunContext) -> None:
+    shown: list[Sequence[BaseMessage]] = []
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        shown.append(messages)
+        return calls((tools[0], ANSWER))
+
+    journal = context.transcript("review-1")
+    journal.add(calls(("answer_review", {}), ("answer_review", {"text": "Hash it."})))
+    journal.add(ToolMessage("That answer cannot be used", tool_call_id="0-0", status="error"))
+    scripted = replace(context, model=ScriptedModel(script=script))
+    assert await review(scripted) == MEANT
+    assert [m.tool_call_id for m in shown[0] if isinstance(m, ToolMessage)] == ["0-0", "0-1"]
+    (reply,) = [m for m in journal.read().messages[3:] if isinstance(m, AIMessage)]
+    assert [call["id"] for call in reply.tool_calls] == [f"call-{len(shown[0])}-0"], "ids are used once"
+    assert await review(scripted) == MEANT
+    assert len(shown) == 1
+
+
+async def test_an_answer_is_kept_before_it_is_counted(context: RunContext) -> None:
+    asked: list[str] = []
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        asked.extend(tools)
+        return calls((tools[0], ANSWER))
+
+    scripted = replace(context, model=ScriptedModel(script=script))
+    with sqlite3.connect(context.ledger.path) as db:
+        db.execute("create trigger full before insert on event begin select raise(abort, 'disk full'); end")
+    with pytest.raises(sqlite3.IntegrityError, match="disk full"):
+        await review(scripted)
+    assert await review(scripted) == MEANT
+    assert asked == ["answer_review"]
+
+
 @pytest.mark.parametrize("form", ["json_schema", "tools", "json"])
 async def test_a_form_that_is_set_is_the_only_one(
     context: RunContext, form: Literal["json_schema", "tools", "json"]
 ) -> None:
-    with server(whole) as it:
-        assert await review(asking(context, answers=form)) == MEANT
-    assert shapes(it) == [form]
-    with server(refusing("response_format", "tools", "messages")), pytest.raises(ModelCallFailed, match="refused"):
-        await review(asking(context, answers=form), 2)
+    asked = asking(context, answers=form)
+    with server(lambda each: (refused(400) if each.number else whole)(each)) as it:
+        assert await review(asked) == MEANT
+        with pytest.raises(ModelCallFailed, match="refused"):
+            await review(asked, 2)
+    assert shapes(it) == [form] * 2
 
 
 async def test_a_server_that_refuses_everything_fails_the_call_and_teaches_nothing(context: RunContext) -> None:
     asked = asking(context)
     with server(refusing("messages")) as it:
         for number in (1, 2):
-            with pytest.raises(ModelCallFailed, match="unknown parameter: messages"):
+            with pytest.raises((ModelCallFailed, ModelUnavailable), match="unknown parameter: messages"):
                 await review(asked, number)
         assert shapes(it) == ["json_schema", "tools", "json"] * 2
 

@@ -13,6 +13,7 @@ from backend_coordinator.nodes.models.call import Request, call_model
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.settings import ModelSettings
 from backend_coordinator.testing import ScriptedModel
+from tests.support.clock import VirtualClock
 
 HALF = AIMessage("", tool_calls=[tool_call(name="write", args={"path": "a", "content": "import os\ndef ha"}, id="1")])
 
@@ -25,12 +26,16 @@ class Refused(Exception):
         super().__init__(f"status {status}")
 
 
-async def asked(script: Callable[[], AIMessage], *, attempts: int = 1) -> AIMessage:
-    def answer(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
-        return script()
+async def asked(script: Callable[[], AIMessage], *, attempts: int = 1, known: bool = False) -> AIMessage:
+    """One answer; of a model that has answered before where it is `known`."""
+    steps = [script, *[lambda: AIMessage("here")] * known]
 
-    terms = ModelSettings(seconds=20, attempts=attempts)
-    reply, _ = await call_model(ScriptedModel(script=answer), Request([HumanMessage("?")]), terms)
+    def answer(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        return (steps.pop() if len(steps) > 1 else script)()
+
+    terms, model = ModelSettings(seconds=20, attempts=attempts), ScriptedModel(script=answer)
+    for _ in range(1 + known):
+        reply, _ = await call_model(model, Request([HumanMessage("?")]), terms, clock=VirtualClock())
     return reply
 
 
@@ -77,7 +82,25 @@ async def test_whatever_a_client_raises_fails_the_call_in_one_line(error: Except
         raise error
 
     with pytest.raises(ModelCallFailed, match=re.escape(told)):
+        await asked(fails, attempts=3, known=True)
+    with pytest.raises(ModelUnavailable, match=r"^model ScriptedModel cannot be used, .*: name another model, or corr"):
         await asked(fails, attempts=3)
+
+
+async def test_other_providers_are_told_of_their_own_key() -> None:
+    def fails() -> AIMessage:
+        raise Refused(401)
+
+    said = r"^the key for model ScriptedModel was refused \(status 401\): set its key to a valid one$"
+    with pytest.raises(ModelUnavailable, match=said):
+        await asked(fails)
+
+
+def test_a_request_s_size_counts_tools_and_arguments() -> None:
+    tool = {"type": "function", "function": {"name": "write", "description": "x" * 400}}
+    assert Request([HumanMessage("?" * 400)]).tokens < 110
+    assert Request([HumanMessage("?" * 400)], tools=[tool]).tokens > 200
+    assert Request([HALF.model_copy(update={"content": "?" * 400})]).tokens > 110
 
 
 async def test_one_deadline_bounds_all_attempts() -> None:

@@ -6,7 +6,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 
 from backend_coordinator.domain.usage import Usage
-from backend_coordinator.nodes.journal import Transcript, open_calls
+from backend_coordinator.nodes.journal import Transcript, ids_of_calls, open_calls
 from backend_coordinator.nodes.redaction import MASK, Redactor, redactor_for
 
 CALL = AIMessage("", tool_calls=[tool_call(name="bash", args={"command": "ls"}, id="1")])
@@ -15,9 +15,12 @@ CALL = AIMessage("", tool_calls=[tool_call(name="bash", args={"command": "ls"}, 
 def test_messages_come_back_equal_with_their_usage(tmp_path: Path) -> None:
     journal = Transcript(tmp_path / "t" / "a.jsonl", Redactor())
     journal.add(CALL, Usage(model_calls=1, input_tokens=7))
-    journal.add(ToolMessage("done", tool_call_id="1"))
+    journal.add(ToolMessage("done", tool_call_id="1", artifact="changed"))
     past = journal.read()
-    assert [type(message) for message in past.messages] == [AIMessage, ToolMessage]
+    called, result = past.messages
+    assert [type(called), type(result)] == [AIMessage, ToolMessage]
+    assert result.artifact == "changed"
+    assert ids_of_calls(past.messages) == {"1"}
     assert past.messages[0].tool_calls == CALL.tool_calls
     assert past.usage == Usage(model_calls=1, input_tokens=7)
     assert journal.path.stat().st_mode & 0o777 == 0o600

@@ -7,20 +7,23 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import ModelCallFailed
-from backend_coordinator.nodes.mishaps import NOTES, NUDGE, WRITTEN, note_after, nudge, stuck
+from backend_coordinator.nodes.mishaps import CHANGED, NOTES, NUDGE, WRITTEN, note_after, nudge, stuck
 from backend_coordinator.nodes.models.faults import CallFailed, Kind
 from backend_coordinator.nodes.window import SHRUNK
 from backend_coordinator.testing import calls
 
 Step = tuple[str, str, str]
 READ, LOOK, TEST = ("read", "a.py", "one"), ("read", "b.py", "two"), ("bash", "pytest -q", "1 failed in 0.35s")
+LIST, WHERE, MAKE = ("bash", "ls", "app"), ("bash", "pwd", "/"), ("bash", "touch a.py", "[exit 0]")
+CHANGES = {"write", "edit", MAKE[1]}
 WRITE, EDIT = ("write", "a.py", "wrote a.py (1 lines)"), ("edit", "b.py", "edited b.py (1 place)")
 
 
 def said(*steps: Step) -> list[AnyMessage]:
     messages: list[AnyMessage] = []
     for number, (name, about, result) in enumerate(steps):
-        call = ToolMessage(result, tool_call_id=f"{number}-0", name=name)
+        changed = None if CHANGES.isdisjoint({name, about}) else CHANGED
+        call = ToolMessage(result, tool_call_id=f"{number}-0", name=name, artifact=changed)
         messages += [calls((name, {"path": about}), turn=number), call]
     return messages
 
@@ -85,6 +88,8 @@ def test_text_right_after_a_nudge_is_not_nudged_again_but_after_a_good_turn_it_i
         ([TEST, EDIT, TEST, ("edit", "c.py", "edited c.py"), TEST, ("edit", "d.py", "edited d.py")], None),
         ([WRITE, EDIT, WRITE, EDIT, WRITE, EDIT], "edit and write gave the same results in turn three times"),
         ([TEST, ("bash", "pytest -q", "1 failed in 1.20s"), TEST], "bash gave the same result three times"),
+        ([LIST, WHERE, TEST, LIST, WHERE, TEST, LIST], "bash gave the same result three times, unchanged tree"),
+        ([LIST, WHERE, TEST, LIST, WHERE, MAKE, LIST], None),
         ([READ, READ, *[("read", f"{n}.py", "x") for n in range(20)], READ], None),
     ],
 )

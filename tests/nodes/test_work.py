@@ -10,7 +10,7 @@ from langchain_core.messages.tool import invalid_tool_call
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.failure import FailureClass
 from backend_coordinator.domain.plan import Effort
-from backend_coordinator.nodes.mishaps import NUDGE, WRITTEN
+from backend_coordinator.nodes.mishaps import CHANGED, NUDGE, WRITTEN
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.tools.registry import TOOLS
 from backend_coordinator.nodes.work import Worked, work
@@ -45,6 +45,71 @@ async def test_open_calls_are_finished_before_the_model_is_asked_again(bench: Be
     assert not (bench.tree / "docs" / "a.md").exists(), "what has an outcome is not done again"
     assert results["0-2"].startswith("in doubt")
     assert worked.usage.model_calls == 1
+
+
+@pytest.mark.parametrize("answered", [(), ("7",), ("7", "0-0")])
+async def test_of_readable_and_unreadable_calls_each_has_one_result_and_none_runs_twice(
+    bench: Bench, answered: tuple[str, ...]
+) -> None:
+    shown: list[Sequence[BaseMessage]] = []
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        shown.append(messages)
+        return calls(("submit", {"summary": "done"}), turn=9)
+
+    broken = invalid_tool_call(name="write", args="{", id="7", error="cut")
+    journal = bench.context.transcript("backend-T001-1")
+    journal.add(OPEN.model_copy(update={"invalid_tool_calls": [broken]}))
+    for name in answered:
+        journal.add(ToolMessage("was told", tool_call_id=name))
+    ended = await worked(bench, script)
+    assert ended.submission is not None
+    (messages,) = shown
+    results = [m for m in messages if isinstance(m, ToolMessage)]
+    assert [m.tool_call_id for m in results] == ["7", "0-0", "0-1", "0-2"]
+    assert [m.tool_call_id for m in results if m.content == "was told"] == list(answered)
+    assert ended.usage.tool_calls == 3 - ("0-0" in answered)
+
+
+async def test_commands_in_turn_that_leave_the_tree_as_it_is_end_the_attempt(bench: Bench) -> None:
+    (bench.tree / "docs").mkdir()
+    said: list[str] = []
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        said.append(("pwd", "ls", "cat README.md")[len(said) % 3])
+        return calls(("bash", {"command": said[-1]}), turn=len(said))
+
+    ended = await worked(free(bench), script)
+    assert ended.failure is not None
+    assert ended.failure.summary == "bash gave the same result three times, unchanged tree"
+    assert len(said) == 7
+
+
+async def test_the_journal_says_which_calls_changed_the_tree(bench: Bench) -> None:
+    steps = (
+        ("bash", {"command": "ls"}),
+        ("write", {"path": "docs/a.md", "content": "a\n"}),
+        ("edit", {"path": "docs/a.md", "old": "b", "new": "c"}),
+        ("bash", {"command": "touch docs/b.md"}),
+        ("submit", {"summary": "done"}),
+    )
+    left = iter(enumerate(steps))
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        turn, step = next(left)
+        return calls(step, turn=turn)
+
+    await worked(free(bench), script)
+    said = bench.context.transcript("backend-T001-1").read().messages
+    assert [m.artifact for m in said if isinstance(m, ToolMessage)] == [None, CHANGED, None, CHANGED]
+
+
+def free(bench: Bench) -> Bench:
+    """The bench of a specialist that may run any command."""
+    if bench.context.sandbox.level == "none":
+        pytest.skip("no sandbox on this machine, so bash asks")
+    allowed = bench.specialist.model_copy(update={"permission": (("bash", (("*", "allow"),)),)})
+    return replace(bench, specialist=allowed)
 
 
 async def worked(bench: Bench, script: Script, **model: object) -> Worked:

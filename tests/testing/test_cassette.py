@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -16,6 +15,7 @@ from backend_coordinator.errors import ConfigurationError
 from backend_coordinator.nodes.models.call import Request, call_model, usage_of
 from backend_coordinator.settings import ModelSettings
 from backend_coordinator.testing import CassetteMiss, ScriptedModel, calls, cassette, no_network
+from backend_coordinator.testing.cassette import Cassette
 from tests.faults.server import faulty
 from tests.support.clock import VirtualClock
 from tests.support.openai_server import serving
@@ -46,8 +46,9 @@ def numbered() -> ScriptedModel:
     return ScriptedModel(script=answer)
 
 
-def asked(model: BaseChatModel, *texts: str) -> list[str]:
-    return [str(model.invoke(text).text) for text in texts]
+def asked(model: Cassette, *texts: str) -> list[str]:
+    with model:
+        return [str(model.invoke(text).text) for text in texts]
 
 
 def test_answers_are_found_by_content_and_not_by_order(path: Path) -> None:
@@ -62,8 +63,8 @@ def test_equal_requests_get_their_answers_in_turn_and_then_the_last(path: Path) 
 
 async def test_requests_at_once_are_recorded_whole_and_replayed(path: Path) -> None:
     texts = [f"question {n}" for n in range(50)]
-    recorder = cassette(path, ECHO)
-    await asyncio.gather(*(recorder.ainvoke(text) for text in texts))
+    with cassette(path, ECHO) as recorder:
+        await asyncio.gather(*(recorder.ainvoke(text) for text in texts))
     player = cassette(path)
     replayed = await asyncio.gather(*(player.ainvoke(text) for text in reversed(texts)))
     assert [str(reply.text) for reply in replayed] == [f"heard: {text} with nothing" for text in reversed(texts)]
@@ -72,7 +73,8 @@ async def test_requests_at_once_are_recorded_whole_and_replayed(path: Path) -> N
 def test_tools_options_and_results_are_part_of_the_key(path: Path) -> None:
     call = calls(("write", {"path": "a"}))
     talk: list[AnyMessage] = [SystemMessage("s"), HumanMessage("h"), call, ToolMessage("done", tool_call_id="0-0")]
-    cassette(path, ECHO).bind_tools([WRITE]).bind(extra_body={"seed": 1}).invoke(talk)
+    with cassette(path, ECHO) as recorder:
+        recorder.bind_tools([WRITE]).bind(extra_body={"seed": 1}).invoke(talk)
     player = cassette(path)
     ready = player.bind_tools([WRITE]).bind(extra_body={"seed": 1})
     assert ready.invoke(talk).text == "heard: done with write"
@@ -97,7 +99,8 @@ def test_tools_of_every_form_that_models_take(path: Path) -> None:
         """Looks something up."""
         return name
 
-    first = cassette(path, ECHO).bind_tools([look]).invoke("a")
+    with cassette(path, ECHO) as recorder:
+        first = recorder.bind_tools([look]).invoke("a")
     assert cassette(path).bind_tools([look]).invoke("a").text == first.text == "heard: a with look"
 
 
@@ -106,9 +109,8 @@ async def test_what_a_provider_counted_and_why_it_ended_are_kept(path: Path) -> 
         model = ChatOpenAI(
             model="small", base_url=variables["OPENAI_BASE_URL"], api_key="local-test-key", streaming=True
         )
-        live, used = await call_model(
-            cassette(path, model), Request([HumanMessage("go")], tools=[WRITE]), ModelSettings()
-        )
+        with cassette(path, model) as recorder:
+            live, used = await call_model(recorder, Request([HumanMessage("go")], tools=[WRITE]), ModelSettings())
     player = cassette(path)
     with no_network():
         replayed, again = await call_model(player, Request([HumanMessage("go")], tools=[WRITE]), ModelSettings())
@@ -125,7 +127,8 @@ def test_a_provider_is_recorded_without_a_loop_as_well(path: Path, streaming: bo
         model = ChatOpenAI(
             model="small", base_url=variables["OPENAI_BASE_URL"], api_key="local-test-key", streaming=streaming
         )
-        live = cassette(path, model).bind_tools([WRITE]).invoke("a")
+        with cassette(path, model) as recorder:
+            live = recorder.bind_tools([WRITE]).invoke("a")
     assert cassette(path).bind_tools([WRITE]).invoke("a").text == live.text == "heard: a with write"
     assert "local-test-key" not in path.read_text()
 
@@ -137,16 +140,18 @@ async def test_a_message_that_was_cut_is_neither_used_nor_recorded(path: Path) -
             model="small", base_url=server.env["OPENAI_BASE_URL"], api_key="k", streaming=True, max_retries=0
         )
         request, clock = Request([HumanMessage("go")]), VirtualClock()
-        reply, used = await call_model(cassette(path, model), request, ModelSettings(), clock=clock)
+        with cassette(path, model) as recorder:
+            reply, used = await call_model(recorder, request, ModelSettings(), clock=clock)
     assert used.retries == 1
     player = cassette(path)
     assert player.invoke("go").tool_calls == player.invoke("go").tool_calls == reply.tool_calls
 
 
 def test_the_file_is_its_owner_s_and_holds_long_texts_once(path: Path) -> None:
-    model, long = cassette(path, ECHO), "you are a specialist. " * 500
-    for n in range(20):
-        model.bind_tools([WRITE]).invoke([SystemMessage(long), *[HumanMessage(f"{m}") for m in range(n + 1)]])
+    long = "you are a specialist. " * 500
+    with cassette(path, ECHO) as model:
+        for n in range(20):
+            model.bind_tools([WRITE]).invoke([SystemMessage(long), *[HumanMessage(f"{m}") for m in range(n + 1)]])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
     assert text.count(long) == 1
@@ -156,8 +161,8 @@ def test_the_file_is_its_owner_s_and_holds_long_texts_once(path: Path) -> None:
 
 def test_any_text_is_kept(path: Path) -> None:
     text = "line\u2028separators\x85\r\n\x00 and half of \ud83d"
-    live = cassette(path, ECHO).invoke(text)
-    assert cassette(path).invoke(text).text == str(live.text).replace("\ud83d", "?")
+    (live,) = asked(cassette(path, ECHO), text)
+    assert asked(cassette(path), text) == [live.replace("\ud83d", "?")]
 
 
 def test_secrets_are_in_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +170,8 @@ def test_secrets_are_in_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (path.parent / ".env").write_text("DB_PASSWORD=very-secret-value-2\n")
     monkeypatch.chdir(path.parent)
     text = "very-secret-value-1, very-secret-value-2, sk-abcdefghijklmnopqrstuvwx"
-    cassette(path, ECHO).bind(extra_body={"note": text}).invoke(text)
+    with cassette(path, ECHO) as recorder:
+        recorder.bind(extra_body={"note": text}).invoke(text)
     assert "very-secret" not in path.read_text()
     assert "sk-" not in path.read_text()
     assert cassette(path).bind(extra_body={"note": text}).invoke(text).text == (
@@ -189,7 +195,7 @@ VOLATILE = [
 @pytest.mark.parametrize(("first", "second"), VOLATILE)
 def test_what_differs_between_two_runs_anyhow_is_not_in_the_key(path: Path, first: str, second: str) -> None:
     first, second = (text.replace("{tmp}", tempfile.gettempdir()) for text in (first, second))
-    cassette(path, ECHO).invoke(first)
+    asked(cassette(path, ECHO), first)
     assert cassette(path).invoke(second).text == f"heard: {first} with nothing"
 
 
@@ -203,20 +209,21 @@ def test_what_differs_between_two_runs_anyhow_is_not_in_the_key(path: Path, firs
     ],
 )
 def test_what_people_write_is_in_the_key(path: Path, first: str, second: str) -> None:
-    cassette(path, ECHO).invoke(first)
+    asked(cassette(path, ECHO), first)
     with pytest.raises(CassetteMiss):
         cassette(path).invoke(second)
 
 
 def test_patterns_of_one_s_own(path: Path) -> None:
     mine = [(r"build \d+", "build N")]
-    cassette(path, ECHO, volatile=mine).invoke("this is build 7")
+    asked(cassette(path, ECHO, volatile=mine), "this is build 7")
     assert cassette(path, volatile=mine).invoke("this is build 8").text.startswith("heard")
 
 
 def test_a_miss_names_each_part_that_changed(path: Path) -> None:
     talk = [SystemMessage("You are careful.\nYou write Python."), HumanMessage("add notes")]
-    cassette(path, ECHO).bind_tools([WRITE]).invoke(talk)
+    with cassette(path, ECHO) as recorder:
+        recorder.bind_tools([WRITE]).invoke(talk)
     changed = {**WRITE, "function": {**WRITE["function"], "description": "Writes a file."}}  # type: ignore[dict-item]
     with pytest.raises(CassetteMiss) as refused:
         cassette(path).bind_tools([changed]).invoke(
@@ -288,3 +295,69 @@ def test_the_window_of_the_model_is_kept(path: Path) -> None:
     profile: Mapping[str, int] = {"max_input_tokens": 32_000}
     asked(cassette(path, ScriptedModel(script=echo, profile=profile)), "a")
     assert cassette(path).profile == profile
+
+
+def fails_at(number: int) -> ScriptedModel:
+    """Answers what it hears until a request of that number, which it refuses as a server does for a wrong key."""
+    heard: list[str] = []
+
+    def answer(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        heard.append("")
+        if len(heard) == number:
+            raise PermissionError("wrong key")
+        return echo(messages, tools)
+
+    return ScriptedModel(script=answer)
+
+
+def test_a_recording_without_an_answer_leaves_all_as_it_was(path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            asked(cassette(path, fails_at(1)), "a")
+    cassette(path, ECHO).close()
+    assert list(path.parent.iterdir()) == []
+    asked(cassette(path, ECHO), "a")
+    with pytest.raises(PermissionError):
+        asked(cassette(path, fails_at(1), mode="record"), "a")
+    assert asked(cassette(path), "a") == ["heard: a with nothing"]
+
+
+def test_a_cassette_without_an_answer_is_none(path: Path) -> None:
+    path.write_text('{"cassette": 1, "model": "", "profile": null}\n')
+    with pytest.raises(ConfigurationError, match="there is no cassette"):
+        cassette(path)
+    asked(cassette(path, ECHO), "a")
+    assert asked(cassette(path), "a") == ["heard: a with nothing"]
+
+
+def test_an_interrupted_recording_is_no_cassette(path: Path) -> None:
+    with pytest.raises(PermissionError):
+        asked(cassette(path, fails_at(2)), "a", "b")
+    with pytest.raises(ConfigurationError, match=r"talk\.jsonl\.part is what a recording left"):
+        cassette(path)
+    asked(cassette(path, ECHO), "c")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(CassetteMiss):
+        asked(cassette(path), "a")
+
+
+def test_answers_after_the_end_are_kept_as_well(path: Path) -> None:
+    recorder = cassette(path, ECHO)
+    asked(recorder, "a")
+    recorder.invoke("b")
+    assert len(asked(cassette(path), "a", "b")) == 2
+
+
+def test_an_ordinary_word_is_masked_on_no_machine(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", "postgres")
+    asked(cassette(path, ECHO), "a service on postgres")
+    monkeypatch.delenv("POSTGRES_PASSWORD")
+    assert asked(cassette(path), "a service on postgres") == ["heard: a service on postgres with nothing"]
+
+
+def test_a_miss_says_where_masks_differ(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_KEY", "very-secret-value-1")
+    asked(cassette(path, ECHO), "very-secret-value-1")
+    monkeypatch.delenv("SHOP_API_KEY")
+    with pytest.raises(CassetteMiss, match="Not the same was masked: secrets in the environment"):
+        asked(cassette(path), "very-secret-value-1")

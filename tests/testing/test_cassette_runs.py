@@ -45,7 +45,8 @@ def counted(report: Report) -> Usage:
 
 def test_a_whole_run_is_replayed_in_another_folder_without_sockets(repository: Place, tmp_path: Path) -> None:
     shop, other = repository("here"), repository("elsewhere")
-    recorded = run(cassette(tmp_path / "three.jsonl", SCRIPTED), shop)
+    with cassette(tmp_path / "three.jsonl", SCRIPTED) as model:
+        recorded = run(model, shop)
     with no_network():
         replayed = run(cassette(tmp_path / "three.jsonl"), other)
     assert statuses(replayed) == statuses(recorded) == dict.fromkeys(("001", "002", "003"), "merged")
@@ -62,7 +63,8 @@ def test_a_run_over_http_is_replayed_without_a_server(
     with serving(SCRIPTED) as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        recorded = run(cassette(tmp_path / "http.jsonl", "openai:small"), shop)
+        with cassette(tmp_path / "http.jsonl", "openai:small") as model:
+            recorded = run(model, shop)
     for name in variables:
         monkeypatch.delenv(name)
     with no_network():
@@ -74,7 +76,8 @@ def test_a_run_over_http_is_replayed_without_a_server(
 
 def test_one_changed_word_of_a_prompt_fails_readably(repository: Place, tmp_path: Path) -> None:
     path = tmp_path / "three.jsonl"
-    run(cassette(path, SCRIPTED), repository("here"), "write three small files")
+    with cassette(path, SCRIPTED) as model:
+        run(model, repository("here"), "write three small files")
     with pytest.raises(CassetteMiss) as refused, no_network():
         run(cassette(path), repository("elsewhere"), "write three large files")
     told = str(refused.value)
@@ -90,7 +93,8 @@ def test_one_changed_word_of_a_prompt_fails_readably(repository: Place, tmp_path
 def test_the_offline_model_s_service_is_replayed_in_another_folder(repository: Place, tmp_path: Path) -> None:
     objective, path = "CRUD API for notes with title and body", tmp_path / "crud.jsonl"
     shop, other = repository("here"), repository("elsewhere")
-    recorded = Coordinator(cassette(path, "offline"), shop).start(objective).result()
+    with cassette(path, "offline") as model:
+        recorded = Coordinator(model, shop).start(objective).result()
     with no_network():
         replayed = Coordinator(cassette(path), other).start(objective).result()
     assert recorded.accepted

@@ -22,7 +22,8 @@ from tests.support.runs import QUICK, statuses
 
 GOOD = calls(("write", {"path": "a.py", "content": "x = 1\n"}), ("read", {"path": "b.py"}))
 MODEL = ScriptedModel(script=lambda messages, tools: GOOD)
-ASKED = Request([HumanMessage("go")])
+TOOL = {"type": "function", "function": {"name": "write", "description": "Writes.", "parameters": {}}}
+ASKED = Request([HumanMessage("go")], tools=[TOOL])
 KINDS = {
     "rate_limit": Kind.RATE_LIMITED,
     "server_error": Kind.SERVER,

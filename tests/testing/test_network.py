@@ -4,11 +4,14 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from langchain_openai import ChatOpenAI
 
+from backend_coordinator import Coordinator
 from backend_coordinator.testing import NetworkRefused, no_network
+from tests.support.runs import QUICK
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ WAYS: list[Callable[[], object]] = [
     lambda: asyncio.run(asyncio.open_connection("192.0.2.1", 80)),
     lambda: asyncio.run(asyncio.open_connection("api.example.org", 443)),
     lambda: ChatOpenAI(model="m", api_key="k", base_url="http://api.example.org/v1").invoke("hello"),
+    lambda: asyncio.run(ChatOpenAI(model="m", api_key="k", base_url="http://api.example.org/v1").ainvoke("hello")),
     connection_without_an_error,
     datagram,
     message,
@@ -54,6 +58,7 @@ def test_a_way_out_is_refused_naming_host_and_test(way: Callable[[], object], al
         way()
     told = str(refused.value)
     assert "192.0.2.1" in told or "api.example.org" in told
+    assert "b'" not in told
     assert told.startswith(os.environ["PYTEST_CURRENT_TEST"].partition(" (")[0])
 
 
@@ -71,6 +76,21 @@ def test_what_somebody_swallowed_is_raised_at_the_end() -> None:
 
     with pytest.raises(NetworkRefused, match=r"telemetry\.example\.org"), no_network():
         swallow()
+
+
+def test_a_whole_run_is_refused_naming_the_server(
+    repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://api.example.org/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "local-test-key")
+    coordinator = Coordinator("openai:small", repository("here"), settings=QUICK)
+    with pytest.raises(NetworkRefused, match=r"the address of api\.example\.org"), no_network():
+        coordinator.start("three files").result()
+
+
+def test_what_has_nothing_to_do_with_a_refusal_is_raised_as_it_is() -> None:
+    with pytest.raises(LookupError), no_network():
+        raise LookupError
 
 
 def test_pairs_and_files_of_this_machine_are_no_network(tmp_path_factory: pytest.TempPathFactory) -> None:
