@@ -191,7 +191,9 @@ def test_a_refused_dependency_is_done_without(shop: Path, wheels: Path, policy: 
 
 
 @pytest.mark.parametrize("shop", [UNDECLARED], indirect=True, ids=["undeclared"])
-@pytest.mark.parametrize(("policy", "answer"), [("ask", "approve"), ("ask", "reject"), ("deny", None)])
+@pytest.mark.parametrize(
+    ("policy", "answer"), [("ask", "approve"), pytest.param("ask", "reject", marks=pytest.mark.slow), ("deny", None)]
+)
 def test_what_a_delivery_adds_to_a_manifest_goes_by_the_policy(
     shop: Path, wheels: Path, policy: str, answer: str | None
 ) -> None:
@@ -268,6 +270,7 @@ def test_a_test_run_that_cannot_even_collect_is_a_failure_with_its_cause(
     assert report.accepted
 
 
+@pytest.mark.slow
 def test_the_same_finding_twice_goes_to_the_coordinator_since_saying_it_again_is_nothing_new(
     shop: Path, wheels: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_process_killed_at_a_random_moment_loses_nothing(scene: Scene, call: i
     assert scene.repeated() <= 2, "only calls that were under way may be made again"
 
 
+@pytest.mark.slow
 def test_an_ended_run_is_only_reported_when_it_is_resumed(scene: Scene) -> None:
     assert scene.drive() == 0
     runs = Runs(scene.shop)

@@ -39,8 +39,12 @@ async def judge(
     [
         ({"test_old.py": FAILS}, "test_old::test_old"),
         ({"test_old.py": BROKEN}, "test_old"),
-        ({"tests/test_old.py": BROKEN}, "tests.test_old"),
-        ({"test_old.py": FAILS, "pytest.ini": "[pytest]\naddopts = -x\n"}, "test_old::test_old"),
+        pytest.param({"tests/test_old.py": BROKEN}, "tests.test_old", marks=pytest.mark.slow),
+        pytest.param(
+            {"test_old.py": FAILS, "pytest.ini": "[pytest]\naddopts = -x\n"},
+            "test_old::test_old",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["a test", "a file that cannot be imported", "in a folder", "where the first failure would stop the run"],
 )
@@ -86,6 +90,7 @@ async def test_what_an_unimportable_file_hid_is_unknown_until_the_change_touches
     assert touched.reason.startswith(f"{name} fails: ")
 
 
+@pytest.mark.slow
 async def test_a_mended_suite_passes(tree: MakeTree, environment: Environment) -> None:
     for old, new in ((FAILS, FAILS.replace("== 3", "== 2")), (BROKEN, "def test_hidden() -> None:\n    pass\n")):
         verdict = await judge({**BASE, "test_old.py": old}, {**HEAD, "test_old.py": new}, tree, environment)
@@ -118,9 +123,8 @@ async def test_unittest_names_an_old_file_that_cannot_be_imported(tree: MakeTree
     assert verdict.reason.endswith("; failed before too: tests.test_old")
 
 
-@pytest.mark.parametrize(
-    "old", [FAILS.replace("from calc import double\n", "double = int\n"), pytest.param(BROKEN, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("old", [FAILS.replace("from calc import double\n", "double = int\n"), BROKEN])
 async def test_a_service_with_an_old_failure_is_accepted(old: str, tree: MakeTree, environment: Environment) -> None:
     files = read(FIXTURES / "tests_reach_every_route" / "passing")
     contract = read(FIXTURES / "contract_equals_routes" / "passing")["openapi.yaml"]

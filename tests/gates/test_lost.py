@@ -38,7 +38,10 @@ async def judge(
         {"calc.py": BAD, "test_idle.py": IDLE},
         pytest.param({"calc.py": GOOD}, marks=pytest.mark.slow),
         {"calc.py": BAD, "test_calc.py": f"import pytest\n\npytestmark = pytest.mark.skip\n{TEST}", "test_i.py": IDLE},
-        {**BASE, "calc.py": BAD, "pyproject.toml": f"[tool.pytest.ini_options]\n{ADDOPTS}", "test_i.py": IDLE},
+        pytest.param(
+            {**BASE, "calc.py": BAD, "pyproject.toml": f"[tool.pytest.ini_options]\n{ADDOPTS}", "test_i.py": IDLE},
+            marks=pytest.mark.slow,
+        ),
         {**BASE, "calc.py": BAD, "conftest.py": "collect_ignore = ['test_calc.py']\n", "test_i.py": IDLE},
     ],
     ids=["removed", "file deleted", "all deleted", "skipped", "deselected", "ignored"],
