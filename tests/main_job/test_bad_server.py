@@ -169,7 +169,7 @@ def test_twenty_specialists_wait_together_while_a_server_refuses_everything_for_
     assert done.report.accepted, done.report.summary
     assert [(each.status, each.attempts) for each in done.report.tasks] == [("merged", 1)] * 20
     early = [asked.at for asked in done.server.requests if working[0] <= asked.at < working[0] + 10]
-    assert 20 <= len(early) <= 60
+    assert 4 <= len(early) <= 60
 
 
 @pytest.fixture(scope="module")
