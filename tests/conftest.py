@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +50,11 @@ def no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(autouse=True)
+def strange_servers() -> None:
+    """No server is known from an earlier test, for the system gives ports out again."""
+    for module, known in (("endpoint", "_endpoints"), ("forms", "_taken")):
+        if loaded := sys.modules.get(f"backend_coordinator.nodes.models.{module}"):
+            getattr(loaded, known).clear()

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
@@ -28,6 +30,8 @@ _STREAMS = (_StreamingCallbackHandler, _V2StreamingCallbackHandler)
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
 _COUNTING = "stream_options"
 """What asks for the tokens of a stream; some servers refuse it."""
+_places: "dict[int, tuple[ref[BaseChatModel], str]]" = {}
+_numbers = count()
 _TRIES_OF_STRANGERS = 2
 """Requests to a server that never answered: more would only delay the message that it cannot be reached."""
 
@@ -201,7 +205,15 @@ def _is_a(model: "BaseChatModel", client: str) -> bool:
 def place_of(model: "BaseChatModel") -> tuple[str, str]:
     """Server and model as people know them; a model without a server is a place of its own."""
     name = getattr(model, "model_name", None) or getattr(model, "model", None) or type(model).__name__
-    return _address(model) or f"{type(model).__name__}-{id(model)}", str(name)
+    return _address(model) or _own_place(model), str(name)
+
+
+def _own_place(model: "BaseChatModel") -> str:
+    """A name that no other model of this process has, not even one that gets its place in memory later."""
+    known = _places.get(id(model))
+    if known is None or known[0]() is not model:
+        known = _places[id(model)] = (ref(model), f"{type(model).__name__}-{next(_numbers)}")
+    return known[1]
 
 
 def where_is(model: "BaseChatModel") -> str:

@@ -45,9 +45,7 @@ def resolve_model(
         return model
     provider, _, name = model.partition(":")
     if model == "offline":
-        from backend_coordinator.nodes.models.offline.chat import OfflineModel
-
-        return OfflineModel()
+        return _offline()
     if provider != "openai" or not name:
         msg = f"unknown model {model!r}: use {FORMS}"
         raise ModelUnavailable(msg)
@@ -74,6 +72,13 @@ def _demand_sendable(key: str | None, base: str | None) -> None:
     if not usable or not _SENDABLE.fullmatch(base or "-"):
         msg = "OPENAI_BASE_URL is no address like http://localhost:8000/v1: correct it"
         raise ModelUnavailable(msg)
+
+
+@lru_cache(maxsize=1)
+def _offline() -> "BaseChatModel":
+    from backend_coordinator.nodes.models.offline.chat import OfflineModel
+
+    return OfflineModel()
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.usage import Usage
-from backend_coordinator.nodes.models import endpoint
 from backend_coordinator.nodes.models.call import Request, call_model
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.tools.bench import Bench
@@ -40,12 +39,6 @@ TEXT = AIMessage("all is well")
 
 T = TypeVar("T")
 Reply = tuple[AIMessage, Usage]
-
-
-@pytest.fixture(autouse=True)
-def strange_servers() -> None:
-    """No server is known from an earlier test, for the system gives ports out again."""
-    endpoint._endpoints.clear()
 
 
 @dataclass
