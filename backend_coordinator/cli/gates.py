@@ -1,6 +1,5 @@
 """The gates on any repository, without a model."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +39,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Runs the gates on a folder as it is; exit code 1 when an item fails."""
+    import asyncio  # loaded when first used, as all that takes time to load
+
     from backend_coordinator.domain.verdict import Outcome
 
     if not directory.is_dir():
@@ -61,6 +62,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Repeats the verdicts of a run's report on a fresh checkout; exit code 1 when anything differs."""
+    import asyncio
+
     from backend_coordinator.nodes.gates.verify import verify as repeat
 
     here = runs_of(workspace)
@@ -80,6 +83,8 @@ def verify(
 
 
 async def _inspect(directory: Path, base: str | None) -> "tuple[Verdict, ...]":
+    import asyncio
+
     from backend_coordinator.nodes.gates.inspection import inspect
     from backend_coordinator.nodes.gates.project import MEASURING
     from backend_coordinator.nodes.workspace.environment import build

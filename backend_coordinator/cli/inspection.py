@@ -1,6 +1,5 @@
 """The commands that look: runs, show, report, graph, doctor."""
 
-import asyncio
 import platform
 import shutil
 import sqlite3
@@ -16,7 +15,6 @@ from backend_coordinator.cli.output import columns, say, say_json
 from backend_coordinator.cli.story import story_of, told_as_json
 from backend_coordinator.cli.telling import told
 from backend_coordinator.errors import ConfigurationError, CoordinatorError
-from backend_coordinator.nodes.costs import HEADINGS, calls_in, remarks, rows, shares, spent
 
 if TYPE_CHECKING:
     from backend_coordinator.graph.runs import Runs
@@ -58,6 +56,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Tells a run's story, task by task: attempts, verdicts, who was asked what, what was answered and changed."""
+    from backend_coordinator.nodes.costs import HEADINGS, calls_in, remarks, rows, shares, spent
+
     here = runs_of(workspace)
     ledger = here.ledger(run)
     status, dated, objective = status_of(here, run), ledger.dated_events(), ledger.noted("objective") or ""
@@ -154,6 +154,8 @@ def _git() -> dict[str, str]:
 
 
 def _sandbox() -> dict[str, str]:
+    import asyncio
+
     from backend_coordinator.nodes.workspace.sandbox import probe
 
     found = asyncio.run(probe("auto"))
