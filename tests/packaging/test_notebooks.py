@@ -71,6 +71,7 @@ def test_the_coordinator_as_a_node_of_a_larger_graph(tmp_path: Path) -> None:
         "intake",
         "backend / analyse",
         "backend / decompose",
+        "backend / try_models",
         "backend / __interrupt__",
         "__interrupt__",
     ]
