@@ -1,25 +1,23 @@
 """A chat model around another one."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from backend_coordinator.nodes.models.call import is_openai, place_of
 from backend_coordinator.nodes.models.completion import assembled, demand_whole
 from backend_coordinator.nodes.models.faults import Fault, Kind
+from backend_coordinator.nodes.models.rules import ToolTaker
 
 Then = Callable[[AIMessage], AIMessage]
 
 
-class Wrapper(BaseChatModel):
+class Wrapper(ToolTaker):
     """Asks `inner`, as whose server and name it goes."""
 
     inner: BaseChatModel
@@ -41,17 +39,6 @@ class Wrapper(BaseChatModel):
     def model(self) -> str:
         """The name of the inner model."""
         return place_of(self.inner)[1]
-
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with these tools, in the form that all models take."""
-        chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **chosen, **kwargs)
 
     def _generate(
         self,

@@ -12,16 +12,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 
-class RuleModel(BaseChatModel):
-    """The base of models that compute their answers; one of its two methods is to be defined."""
-
-    def reply(self, messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
-        """The answer to a conversation; `tools` are the names of the tools at hand."""
-        raise NotImplementedError
-
-    def answer(self, messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
-        """The answer to a whole request; `options` are its keyword arguments, with the schemas of its tools."""
-        return self.reply(messages, [tool["function"]["name"] for tool in options.get("tools", ())])
+class ToolTaker(BaseChatModel):
+    """A chat model that takes tools in every form that LangChain knows."""
 
     def bind_tools(
         self,
@@ -33,6 +25,18 @@ class RuleModel(BaseChatModel):
         """The model with these tools."""
         chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **chosen, **kwargs)
+
+
+class RuleModel(ToolTaker):
+    """The base of models that compute their answers; one of its two methods is to be defined."""
+
+    def reply(self, messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        """The answer to a conversation; `tools` are the names of the tools at hand."""
+        raise NotImplementedError
+
+    def answer(self, messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> AIMessage:
+        """The answer to a whole request; `options` are its keyword arguments, with the schemas of its tools."""
+        return self.reply(messages, [tool["function"]["name"] for tool in options.get("tools", ())])
 
     def _generate(
         self,
