@@ -15,7 +15,6 @@ import typer
 from backend_coordinator.cli.next_steps import command
 from backend_coordinator.cli.options import AsJson, Init, Model, Workspace
 from backend_coordinator.cli.output import plain, say, tell, terminal
-from backend_coordinator.cli.progress import line
 from backend_coordinator.errors import ConfigurationError, ModelUnavailable, Waiting
 
 if TYPE_CHECKING:
@@ -162,6 +161,8 @@ class _Board:
 
     def _rows(self) -> list[tuple[str, str]]:
         """Each running objective with the last that was told of it."""
+        from backend_coordinator.cli.progress import line
+
         running = list(self.going.running.items())
         for name, ledger in running:
             for number, event in ledger.events(after=self._seen.get(name, 0)):

@@ -12,8 +12,6 @@ import typer
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Model, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
-from backend_coordinator.cli.story import story_of, told_as_json
-from backend_coordinator.cli.telling import told
 from backend_coordinator.errors import ConfigurationError, CoordinatorError
 
 if TYPE_CHECKING:
@@ -56,6 +54,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Tells a run's story, task by task: attempts, verdicts, who was asked what, what was answered and changed."""
+    from backend_coordinator.cli.story import story_of, told_as_json
+    from backend_coordinator.cli.telling import told
     from backend_coordinator.nodes.costs import HEADINGS, calls_in, remarks, rows, shares, spent
 
     here = runs_of(workspace)

@@ -3,9 +3,12 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend_coordinator.cli.output import say
-from backend_coordinator.domain.question import Question
+
+if TYPE_CHECKING:
+    from backend_coordinator.domain.question import Question
 
 
 def command(root: Path, *words: str) -> str:
@@ -13,7 +16,7 @@ def command(root: Path, *words: str) -> str:
     return shlex.join(["backend-coordinator", *words, "--workspace", str(root)])
 
 
-def say_questions(root: Path, run: str, questions: Sequence[Question]) -> None:
+def say_questions(root: Path, run: str, questions: "Sequence[Question]") -> None:
     """Open questions of a run, each with the commands that answer it, and what to do then."""
     for question in questions:
         say(f"\n{question.id} for {question.to}:\n{question.text}\n")

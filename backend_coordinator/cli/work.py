@@ -10,12 +10,11 @@ import typer
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json, tell
-from backend_coordinator.cli.progress import follow
-from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.question import Answer, Choice
 from backend_coordinator.errors import ConfigurationError, Waiting
 
 if TYPE_CHECKING:
+    from backend_coordinator.domain.plan import Plan
+    from backend_coordinator.domain.question import Choice
     from backend_coordinator.graph.coordinator import Coordinator, Run
 
 HERE = Path()
@@ -99,6 +98,8 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Answers a question of a run, also while another process drives it."""
+    from backend_coordinator.domain.question import Answer
+
     runs = runs_of(workspace)
     ledger = runs.ledger(run)
     asked = ledger.question(question)
@@ -135,6 +136,8 @@ def _coordinator(
 
 
 def _finish(handle: "Run", root: Path, as_json: bool, *, quiet: bool = False) -> None:
+    from backend_coordinator.cli.progress import follow
+
     try:
         follow(handle.events(), quiet=quiet or as_json)
         report = handle.result()
@@ -171,8 +174,10 @@ def _demand(objective: str) -> None:
         raise ConfigurationError(msg)
 
 
-def _plan_from(path: Path) -> Plan:
+def _plan_from(path: Path) -> "Plan":
     """The plan in a file; the run checks it against its roster. Raises ConfigurationError."""
+    from backend_coordinator.domain.plan import Plan
+
     try:
         return Plan.model_validate({"tasks": json.loads(path.read_text(encoding="utf-8"))["tasks"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
