@@ -79,6 +79,8 @@ class Settings(Value):
     """Folders with specialists that extend or replace the packaged ones, relative to the workspace."""
     services: dict[str, str] = Field(default_factory=dict)
     """Environment variables for the workspace's processes, such as DATABASE_URL."""
+    postgres: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*$")
+    """The variable in which tests, migrations and bash find the URL of a PostgreSQL of their own."""
 
 
 def load_settings(workspace: Path) -> Settings:

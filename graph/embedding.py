@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, convert_to_messages
@@ -28,7 +29,7 @@ def node_of(runs: Runs) -> Node:
         objective = Objective(text=_objective(state), origin="parent graph")
         if config.get("configurable", {}).get(_PARENTS_SAVER) is None:
             return await _alone(runs, objective)
-        run = _run_of(config)
+        run = _run_of(config, runs.workspace)
         if run not in runs.ids():
             runs.create(objective, run=run)
         with driving(runs.place(run)):
@@ -50,9 +51,10 @@ async def _alone(runs: Runs, objective: Objective) -> dict[str, list[AnyMessage]
     return _answer(runs, run, "ended")
 
 
-def _run_of(config: RunnableConfig) -> str:
+def _run_of(config: RunnableConfig, workspace: Path) -> str:
+    """The id of a thread's run in a workspace: checkouts of all workspaces lie in one folder, by these ids."""
     where = config.get("configurable", {})
-    seed = f"{where.get('thread_id')}/{where.get('checkpoint_ns')}"
+    seed = f"{where.get('thread_id')}/{where.get('checkpoint_ns')}/{workspace}"
     return f"embedded-{hashlib.sha256(seed.encode()).hexdigest()[:12]}"
 
 

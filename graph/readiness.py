@@ -11,12 +11,14 @@ from backend_coordinator.settings import Settings, load_settings
 
 
 def with_present_models(recorded: Settings, given: Settings | None, workspace: Path) -> Settings:
-    """A run's recorded settings with `model` and `models` as they are now, so that a person can correct them.
+    """A run's recorded settings with `model`, `models` and `services` as they are now.
+
+    A person can correct the first two while the run waits; the last, which may hold passwords, are never recorded.
 
     Raises ConfigurationError where the workspace's settings cannot be read.
     """
     now = given or load_settings(workspace)
-    return recorded.model_copy(update={"model": now.model, "models": now.models})
+    return recorded.model_copy(update={"model": now.model, "models": now.models, "services": now.services})
 
 
 async def demand_ready(context: RunContext, state: RunState | None) -> None:

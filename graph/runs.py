@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,20 @@ from backend_coordinator.graph.persistence import check_version, checkpoints, dr
 from backend_coordinator.graph.readiness import demand_ready, with_present_models
 from backend_coordinator.graph.state import RunState, RunUpdate
 from backend_coordinator.nodes.brief import context_items
-from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.context import RunContext, ours
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.limits import demand_limits
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import model_name
+from backend_coordinator.nodes.permissions import added
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.try_models import demand_models
+from backend_coordinator.nodes.workspace.orphans import sweep
 from backend_coordinator.nodes.workspace.repository import RunRepository
-from backend_coordinator.nodes.workspace.sandbox import probe
+from backend_coordinator.nodes.workspace.sandbox import confinement
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
 from backend_coordinator.settings import STATE_FOLDER, Settings, cache_folder, load_settings
 
@@ -88,8 +90,9 @@ class Runs:
         return folder
 
     def ledger(self, run: str) -> Ledger:
-        """The tables of a run."""
-        return Ledger.load(self.place(run) / "run.sqlite")
+        """The tables of a run; what is written into them is redacted by the secrets of that moment."""
+        ledger = Ledger.load(self.place(run) / "run.sqlite")
+        return replace(ledger, redact=lambda text: redactor_for(self.workspace)(text))
 
     def report(self, run: str) -> Report | None:
         """The report of a run that has ended.
@@ -111,6 +114,7 @@ class Runs:
         user = open_workspace(self.workspace, init=self.init, base=self.base)
         if self.home is None:
             exclude(user.root)
+        redact = redactor_for(user.root, os.environ, settings.services, commit=user.base_commit)
         name = run or f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         notes = {
             "created": str(time.time()),
@@ -119,7 +123,7 @@ class Runs:
             "plan": plan.model_dump_json() if plan else "",
             "base": user.base_commit,
             "model": model_name(self.model or "offline"),
-            "settings": settings.model_dump_json(),
+            "settings": settings.model_dump_json(exclude={"services"}),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as scratch:
@@ -128,7 +132,7 @@ class Runs:
             RunRepository.create(fresh / "git", _trees(name), user, name)
             ledger = Ledger.create(fresh / "run.sqlite")
             for key, value in notes.items():
-                ledger.note(key, value)
+                ledger.note(key, value if key == "settings" else redact(value))
             try:
                 fresh.rename(self.folder / name)
             except OSError:
@@ -142,14 +146,15 @@ class Runs:
             msg = "the objective is empty: say what should be built"
             raise ConfigurationError(msg)
         settings = self.settings or load_settings(self.workspace)
-        roster = roster_with(*_folders(self.workspace, settings))
+        added.read(self.workspace)  # a file of rules that cannot be read is refused at once
+        roster = roster_with(*(self.workspace / folder for folder in settings.roster))
         demand_models(self.model or "offline", settings, roster)
         demand_limits(self.model or "offline", settings, roster)
         if plan is not None:
             compile_plan(PlanDraft(tasks=plan.tasks), roster)
-        if settings.sandbox == "required":
-            with ThreadPoolExecutor(1) as apart:  # the caller may have a loop of its own
-                apart.submit(asyncio.run, probe("required")).result()
+        trusted = ours(self.model or "offline", roster, settings)
+        with ThreadPoolExecutor(1) as apart:  # the caller may have a loop of its own
+            apart.submit(asyncio.run, confinement(settings.sandbox, trusted=trusted)).result()
         return settings
 
     async def context(self, run: str) -> RunContext:
@@ -160,19 +165,24 @@ class Runs:
         if self.report(run) is None:
             settings = with_present_models(settings, self.settings, self.workspace)
         user = open_workspace(self.workspace, base=_noted(ledger, "base", run))
+        sweep(_trees(run).parent, self.folder)
+        added.read(user.root)
+        roster = roster_with(*(user.root / folder for folder in settings.roster))
+        model = self.model or _noted(ledger, "model", run)
+        redact = redactor_for(user.root, os.environ, settings.services, commit=user.base_commit)
         return RunContext(
             run=run,
             folder=folder,
             cache=cache_folder(),
             settings=settings,
-            roster=roster_with(*_folders(user.root, settings)),
-            model=self.model or _noted(ledger, "model", run),
+            roster=roster,
+            model=model,
             repository=RunRepository.load(folder / "git", _trees(run), user, run),
-            ledger=ledger,
-            sandbox=await probe(settings.sandbox),
-            redact=redactor_for(user.root),
+            ledger=replace(ledger, redact=redact),
+            sandbox=await confinement(settings.sandbox, trusted=ours(model, roster, settings)),
+            redact=redact,
             merging=asyncio.Lock(),
-            verdicts=VerdictCache(folder / "verdicts"),
+            verdicts=VerdictCache(folder / "verdicts", redact=redact),
             clock=self.clock,
         )
 
@@ -265,10 +275,6 @@ def _finished_siblings(tasks: Sequence[Any]) -> dict[str, TaskResult]:
         for name, result in ((task.result or {}).get("results") or {}).items():
             found[name] = TaskResult.model_validate(result)
     return found
-
-
-def _folders(root: Path, settings: Settings) -> list[Path]:
-    return [root / folder for folder in settings.roster]
 
 
 def _trees(run: str) -> Path:

@@ -275,11 +275,10 @@ def _items(state: TaskState, conductor: Conductor) -> tuple[ContextItem, ...]:
 
 
 def _failing(state: TaskState, run: RunContext, failure: Failure, delivered: str = "") -> TaskUpdate:
+    failure = run.redact.value(failure)
     attempt = Attempt(number=state.attempt, specialist=state.specialist, failure=failure, delivery_digest=delivered)
-    detail = run.redact(failure.detail)
-    run.ledger.record(
-        Failed(task=state.task.id, attempt=state.attempt, failure=failure.kind, summary=failure.summary, detail=detail)
-    )
+    kind, summary, detail = failure.kind, failure.summary, failure.detail
+    run.ledger.record(Failed(task=state.task.id, attempt=state.attempt, failure=kind, summary=summary, detail=detail))
     return {"failure": failure, "attempts": (*state.attempts, attempt)}
 
 

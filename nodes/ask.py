@@ -67,7 +67,7 @@ async def ask(context: RunContext, inquiry: Inquiry, answer: type[T]) -> tuple[T
             messages.append(reply)
             usage += used
         try:
-            return read(reply, answer), usage
+            return context.redact.value(read(reply, answer)), usage
         except Unreadable as error:
             findings = str(error)
             for message in _correction(messages, reply, error, answer):

@@ -18,6 +18,7 @@ from backend_coordinator.nodes.meter import RUN, Meter
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.redaction import Redactor
+from backend_coordinator.nodes.tools.fetching import FETCHER, Fetcher
 from backend_coordinator.nodes.workspace.environment import Environment, Place, build
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import Sandbox
@@ -46,6 +47,7 @@ class RunContext:
     verdicts: VerdictCache
     """Verdicts on trees already looked at."""
     clock: Clock = CLOCK
+    fetcher: Fetcher = FETCHER
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
         """The model that settings name for the specialist, else its file, else the run's; None is the coordinator."""
@@ -58,7 +60,9 @@ class RunContext:
         """What the run has used, and whether its limits let it go on."""
         limits = self.settings.limits
         by_name = {self.roster.resolve(name): bounds for name, bounds in limits.specialists.items()}
-        return Meter({RUN: limits.run, **by_name}, limits.task, self.ledger, self.clock)
+        meter = Meter({RUN: limits.run, **by_name}, limits.task, self.ledger, self.clock)
+        meter.redact = self.redact
+        return meter
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""
@@ -69,7 +73,13 @@ class RunContext:
         services = tuple(sorted(self.settings.services.items()))
         groups = {*adopted_groups(self.ledger), *also}
         return await build(
-            tree, cache=self.cache, sandbox=self.sandbox, services=services, tools=MEASURING, also=groups
+            tree,
+            cache=self.cache,
+            sandbox=self.sandbox,
+            services=services,
+            tools=MEASURING,
+            also=groups,
+            postgres=self.settings.postgres,
         )
 
     def adopt(self, group: Place) -> None:
@@ -86,6 +96,11 @@ def own_model(member: Specialist, roster: Roster, settings: Settings) -> str | N
 def own_models(roster: Roster, settings: Settings) -> dict[str, str]:
     """Model strings by member, of those that do not have the run's."""
     return {each.name: own for each in roster.specialists if (own := own_model(each, roster, settings))}
+
+
+def ours(model: "str | BaseChatModel", roster: Roster, settings: Settings) -> bool:
+    """Whether only the offline model works here, whose every line comes with this program."""
+    return {model, *own_models(roster, settings).values()} == {"offline"} if isinstance(model, str) else False
 
 
 def names_in(table: str, names: Iterable[str], roster: Roster) -> dict[str, str]:

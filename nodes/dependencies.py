@@ -18,6 +18,8 @@ from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.files import is_code
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.manifest import Group, find_manifests, normal
+from backend_coordinator.nodes.workspace.node import NodeUnit
+from backend_coordinator.nodes.workspace.package_json import find_packages
 from backend_coordinator.nodes.workspace.sandbox import STATIC
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -62,21 +64,21 @@ def own_modules(environment: Environment) -> frozenset[str]:
 async def unbuildable(context: RunContext, base: Tree, head: Tree, changed: Sequence[str]) -> Failure | None:
     """Why the tests of a delivery cannot run for want of its dependencies; None where they can, or could not before."""
     environment = await context.environment(head.path)
-    bad = [unit for unit in environment.units if unit.problem]
+    bad = [unit for unit in environment.projects if unit.problem]
     if not bad:
         return None
     before = await context.environment(base.path)
-    other = {unit.manifest_digest for unit in environment.units} != {unit.manifest_digest for unit in before.units}
+    other = environment.digest != before.digest
     if not other and not any(is_code(head, path) for path in changed):
         return None
-    known = {unit.problem for unit in before.units}
+    known = {unit.problem for unit in before.projects}
     if unit := next((unit for unit in bad if unit.blocked), None):
         return _cannot(FailureClass.EXTERNAL_BLOCK, unit)
     new = next((unit for unit in bad if unit.problem not in known), None)
     return _cannot(FailureClass.MISSING_DEPENDENCY, new) if new else None
 
 
-def _cannot(kind: FailureClass, unit: Unit) -> Failure:
+def _cannot(kind: FailureClass, unit: Unit | NodeUnit) -> Failure:
     text = unit.problem or ""
     return Failure(kind=kind, summary=text[:500], detail=text)
 
@@ -140,13 +142,24 @@ def _manifest(tree: Tree) -> str:
 async def new_dependencies(context: RunContext, base: str, delivery: Delivery) -> Mapping[str, str]:
     """Requirement lines by name that a delivery's manifests declare, those of its base do not, and nobody approved."""
     trees = [await asyncio.to_thread(context.repository.tree, commit) for commit in (base, delivery.commit)]
-    before, after = [
-        {name: line for manifest in find_manifests(tree.path) for name, line in manifest.names.items()}
-        for tree in trees
-    ]
+    before, after = [await asyncio.to_thread(_named, tree) for tree in trees]
     added = {name: line for name, line in after.items() if name not in before}
+    added = added or await asyncio.to_thread(_only_locked, *trees)
     approved = await _approved(context, trees[1]) if added else frozenset()
     return {name: line for name, line in added.items() if name not in approved}
+
+
+def _named(tree: Tree) -> Mapping[str, str]:
+    """Declared lines by the names of distributions, and with `npm:` before them of packages of Node."""
+    python = {name: line for manifest in find_manifests(tree.path) for name, line in manifest.names.items()}
+    node = {f"npm:{name}": line for unit in find_packages(tree.path) for name, line in unit.direct.items()}
+    return {**python, **node}
+
+
+def _only_locked(base: Tree, head: Tree) -> dict[str, str]:
+    """Packages that locks of Node bring anew although nothing new is declared, as a new version may need them."""
+    before, after = [{name for unit in find_packages(tree.path) for name in unit.locked} for tree in (base, head)]
+    return {f"npm:{name}": f"{name} (lock file)" for name in sorted(after - before)}
 
 
 async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
@@ -156,7 +169,7 @@ async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
     environment = await context.environment(head.path)
     found = [await _owners(environment, unit, names) for unit in environment.units if names and unit.python]
     owners = (owner for each in found for versions in each.values() for owner in versions)
-    return frozenset(map(normal, (*names, *owners)))
+    return frozenset((*names, *map(normal, (*names, *owners))))
 
 
 def question_about(context: RunContext, task: Task, names: Sequence[str], why: str) -> Question | None:

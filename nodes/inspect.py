@@ -84,6 +84,11 @@ async def _failure(context: RunContext, base: Tree, head: Tree, verdicts: Sequen
     return classify(failed, tests, own_modules(environment))
 
 
+async def failure_between(context: RunContext, base: str, head: str, verdicts: Sequence[Verdict]) -> Failure | None:
+    """The failure that verdicts on the commit `head` make; tests that fail at `base` too are not blamed on it."""
+    return await _failure(context, *await _trees(context, base, head), verdicts)
+
+
 async def _trees(context: RunContext, base: str, head: str) -> tuple[Tree, Tree]:
     repository = context.repository
     return await asyncio.to_thread(repository.tree, base), await asyncio.to_thread(repository.tree, head)
@@ -94,7 +99,8 @@ async def judge(context: RunContext, base: str, head: str, stage: Stage) -> tupl
     base_tree, head_tree = await _trees(context, base, head)
     changed = await asyncio.to_thread(context.repository.changed_paths, base, head)
     environment = await context.environment(head_tree.path)
-    return await inspect(base_tree, head_tree, changed, environment, stage=stage, cache=context.verdicts)
+    verdicts = await inspect(base_tree, head_tree, changed, environment, stage=stage, cache=context.verdicts)
+    return tuple(map(context.redact.value, verdicts))
 
 
 def digest(delivery: Delivery) -> str:
@@ -109,7 +115,7 @@ async def _deliver(
         task=task.id,
         attempt=attempt,
         specialist=specialist,
-        summary=context.redact(submission.summary),
+        summary=submission.summary,
         refusal=submission.refusal,
         about=submission.about,
         decisions=submission.decisions,

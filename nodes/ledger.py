@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,8 @@ class Ledger:
     """One SQLite file per run, shared safely by threads and processes; every write is its own transaction."""
 
     path: Path
+    redact: Callable[[str], str] = str
+    """What events and questions go through before they are written."""
     _written: threading.Condition = field(default_factory=threading.Condition)
 
     @classmethod
@@ -91,7 +93,8 @@ class Ledger:
             self._written.notify_all()
 
     def _append(self, db: sqlite3.Connection, event: Event) -> None:
-        db.execute("insert into event (at, body) values (datetime('now'), ?)", (EVENT.dump_json(event).decode(),))
+        body = self.redact(EVENT.dump_json(event).decode())
+        db.execute("insert into event (at, body) values (datetime('now'), ?)", (body,))
 
     def events(self, after: int = 0) -> list[tuple[int, Event]]:
         """Events with a number above `after`, oldest first."""
@@ -114,7 +117,7 @@ class Ledger:
         """Records a question once and gives back the row, with its answer if it has one."""
         with self._written:
             with self._open() as db:
-                body = question.model_dump_json(exclude={"answer"})
+                body = self.redact(question.model_dump_json(exclude={"answer"}))
                 added = db.execute("insert or ignore into decision values (?, ?, null)", (question.id, body)).rowcount
                 if added:
                     self._append(db, Asked(question=question))
@@ -164,7 +167,7 @@ class Ledger:
             with self._open() as db:
                 taken = db.execute(
                     "update decision set answer = ? where id = ? and answer is null",
-                    (answer.model_dump_json(), question_id),
+                    (self.redact(answer.model_dump_json()), question_id),
                 ).rowcount
                 if taken:
                     self._append(db, Answered(question=question_id, answer=answer))

@@ -166,7 +166,7 @@ def question_for(context: RunContext, task: Task, dossier: Dossier) -> Question:
 
 def strategic_escalation(context: RunContext, task: Task, dossier: Dossier, question: Question, answer: Answer) -> Step:
     """Level 4 answered: guidance, a waiver, or the end of the task or the run."""
-    if answer.decision in ("approve", "reject", "retry"):
+    if answer.decision not in ("guide", "waive", "abandon", "abort"):
         msg = f"{answer.decision} is no answer to a Level 4 question"
         raise ValueError(msg)
     step = _record(

@@ -6,13 +6,13 @@ from backend_coordinator.domain.delivery import Delivery
 from backend_coordinator.domain.events import Merged, Noticed
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.plan import Task
-from backend_coordinator.domain.verdict import Outcome
 from backend_coordinator.errors import WorkspaceError
-from backend_coordinator.nodes.classify import classify
+from backend_coordinator.nodes.conflicts import LOCK_FILES, about, advice, rival_migrations
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.inspect import judge
+from backend_coordinator.nodes.inspect import failure_between, judge
 from backend_coordinator.nodes.workspace.git import GitError
-from backend_coordinator.nodes.workspace.repository import Conflict
+from backend_coordinator.nodes.workspace.merging import Conflict
+from backend_coordinator.nodes.workspace.repository import Prepared
 
 
 async def merge_delivery(
@@ -20,7 +20,8 @@ async def merge_delivery(
 ) -> Failure | None:
     """Merges one inspected delivery; merging it a second time changes nothing.
 
-    A conflict, or a gate that fails on the merged tree only, is a Failure and leaves the branch as it was.
+    A conflict, migrations that take one place, or a gate that fails on the merged tree only, is a Failure and leaves
+    the branch as it was.
     """
     repository = context.repository
     async with context.merging:
@@ -34,8 +35,12 @@ async def merge_delivery(
             return Failure(kind=FailureClass.EXTERNAL_BLOCK, summary=f"the work cannot be merged: {error}")
         if isinstance(prepared, Conflict):
             return await _conflict(context, delivery, prepared)
-        if prepared.tree != delivery.tree and (failure := await _merged(context, head, prepared.commit, waived)):
-            return failure
+        if prepared.tree != delivery.tree:
+            failure = await _rivals(context, delivery, prepared) or await _merged(
+                context, head, prepared.commit, waived
+            )
+            if failure:
+                return failure
         merged = await asyncio.to_thread(repository.commit_merge, prepared)
         context.ledger.record(Merged(task=task.id, commit=merged.commit))
         await _publish(context)
@@ -52,18 +57,32 @@ async def _publish(context: RunContext) -> None:
 
 async def _merged(context: RunContext, head: str, merged: str, waived: frozenset[str]) -> Failure | None:
     verdicts = await judge(context, head, merged, "delivery")
-    failure = classify([v for v in verdicts if v.verdict is Outcome.FAIL and v.id not in waived])
+    failure = await failure_between(context, head, merged, [v for v in verdicts if v.id not in waived])
     return failure and failure.model_copy(
         update={"kind": FailureClass.INTEGRATION_ISSUE, "summary": f"on the merged tree: {failure.summary}"}
     )
 
 
+async def _rivals(context: RunContext, delivery: Delivery, prepared: Prepared) -> Failure | None:
+    repository, before = context.repository, f"{delivery.commit}^"
+    mine = await asyncio.to_thread(repository.changes, before, delivery.commit)
+    theirs = await asyncio.to_thread(repository.changes, before, prepared.head)
+    tree = await asyncio.to_thread(repository.tree, prepared.commit)
+    found = await asyncio.to_thread(rival_migrations, tree, mine.added, theirs.added)
+    if found is None:
+        return None
+    summary = "migration order: {} takes the same place as {}, which was merged meanwhile".format(*found)
+    return await _again(context, delivery, summary, "Number yours after it, and let yours follow it.")
+
+
 async def _conflict(context: RunContext, delivery: Delivery, conflict: Conflict) -> Failure:
-    paths = ", ".join(conflict.paths)
-    git = context.repository.git
-    own = await asyncio.to_thread(git.run, "diff-tree", "-p", "--no-color", "-r", delivery.commit)
-    return Failure(
-        kind=FailureClass.MERGE_CONFLICT,
-        summary=f"conflicts with what was merged meanwhile in {paths}",
-        detail=f"Your tree now holds what was merged. Make your change again on top of it; it was:\n{own[:12_000]}",
-    )
+    summary = f"conflicts with what was merged meanwhile in {', '.join(conflict.paths)} ({about(conflict)})"
+    return await _again(context, delivery, summary, advice(conflict))
+
+
+async def _again(context: RunContext, delivery: Delivery, summary: str, advised: str) -> Failure:
+    git, locks = context.repository.git, [f":(exclude,glob)**/{name}" for name in LOCK_FILES]
+    words = ("diff-tree", "-p", "--no-color", "-r", delivery.commit, "--", ".", *locks)
+    own = await asyncio.to_thread(git.run, *words)
+    told = f"{advised}\nYour tree now holds what was merged. Make your change again on top of it; it was:\n"
+    return Failure(kind=FailureClass.MERGE_CONFLICT, summary=summary, detail=told + own[:12_000])

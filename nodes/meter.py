@@ -1,11 +1,12 @@
 """What a run has used so far, live over its parallel tasks, and whether its limits let it go on."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage
 
 from backend_coordinator.domain.events import (
     Answered,
@@ -45,6 +46,9 @@ class Meter:
     specialist `seconds` are those of its model calls and tools, of the run those in which a process drove it. Whoever
     is guided by a person after a limit was reached (Level 4) may use as much again.
     """
+
+    redact: Callable[[str], str] = str
+    """What every message goes through before it is sent."""
 
     def __init__(self, limits: Mapping[str, Limits], task: Limits, ledger: Ledger, clock: Clock = CLOCK) -> None:
         self._limits, self._task, self._ledger, self._clock = limits, task, ledger, clock
@@ -115,6 +119,7 @@ class Meter:
         self.demand(specialist, called.task)
         terms, began, turn = self._bounded(terms, called), self._clock.now(), int(called.task is not None)
         self._add(Usage(model_calls=1, turns=turn), specialist, called.task)
+        request = replace(request, messages=[self._redacted(message) for message in request.messages])
         try:
             reply, used = await call_model(model, request, terms, clock=self._clock)
         except ModelCallFailed as error:
@@ -125,6 +130,13 @@ class Meter:
         finally:
             self._add(Usage(model_calls=-1, turns=-turn), specialist, called.task)
         return reply, called.model_copy(update={"usage": used + Usage(turns=turn)})
+
+    def _redacted(self, message: AnyMessage) -> AnyMessage:
+        """What was told to the model; its own words stay."""
+        told = message.content
+        if isinstance(message, AIMessage) or not isinstance(told, str) or (text := self.redact(told)) == told:
+            return message
+        return message.model_copy(update={"content": text})
 
     def _bounded(self, terms: ModelSettings, called: ModelCalled) -> ModelSettings:
         """The terms with no more time than the limits leave."""

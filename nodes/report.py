@@ -14,6 +14,7 @@ from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
+from backend_coordinator.nodes.workspace.sandbox import LEVELS, Sandbox
 
 
 def write_report(
@@ -83,6 +84,10 @@ def _summary(
     return headline(verdicts, ok, context.settings.required)
 
 
+def _held(level: str) -> str:
+    return next((f" ({box.holds}; {box.advice})" for box in map(Sandbox, LEVELS) if box.level == level), "")
+
+
 def markdown(report: Report) -> str:
     """The report for people; every table row is one fact."""
     titles = {item.id: item.title for item in ITEMS}
@@ -94,7 +99,7 @@ def markdown(report: Report) -> str:
         f"**{_line(report.summary)}**",
         "",
         f"- branch `{report.branch}` at `{report.commit[:12]}`, grown from `{report.base[:12]}`",
-        f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`",
+        f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`{_held(report.sandbox)}",
         f"- {costs.in_words(report.usage)}; of these for coordination: {costs.in_words(report.coordination)}; "
         f"{report.seconds:.0f} s",
         *([f"- models of their own: {_line(_pairs(report.models))}"] if report.models else []),

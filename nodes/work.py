@@ -153,7 +153,7 @@ def _submission(reply: AIMessage, talk: Conversation) -> Submission | None:
     except ValueError as error:
         talk.add(_result(call, f"submit: {error}", ok=False))
         return None
-    return submission
+    return talk.journal.redact.value(submission)
 
 
 def _needs(talk: Conversation) -> tuple[Need, ...]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, cast
 
 import yaml
@@ -72,6 +72,19 @@ def read(text: str, file: str) -> Document:
     places: dict[Path, int] = {(): 1}
     data = _parse("\n".join(lines[1:end]), file, places)
     return Document(file, data, "\n".join(lines[end + 1 :]).strip("\n"), places)
+
+
+def read_bare(text: str, file: str) -> Document:
+    """Read a file that is YAML alone, or one with front matter; raises FrontMatterError."""
+    if text.removeprefix("\ufeff").startswith(_FENCE):
+        return read(f"{text}\n{_FENCE}", file)
+    try:
+        found = read(f"{_FENCE}\n{text}\n{_FENCE}", file)
+    except FrontMatterError as error:
+        raise FrontMatterError(file, max(error.line - 1, 1), error.problem, error.rule) from error
+    if found.body:
+        raise FrontMatterError(file, 1, "there is a line --- in it: what stands behind would not be read")
+    return replace(found, lines={path: max(line - 1, 1) for path, line in found.lines.items()})
 
 
 class _Composer(yaml.SafeLoader):

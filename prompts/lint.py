@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from backend_coordinator.domain.failure import FailureClass
@@ -12,12 +13,10 @@ from backend_coordinator.prompts.frontmatter import Document, FrontMatterError, 
 from backend_coordinator.prompts.loader import Folder, extended, read_documents
 from backend_coordinator.prompts.specialist_file import TOOLS, specialist_from
 
-Decides = Callable[[str, Mapping[str, Decision]], str | None]
-"""Which of the rules decides a command; None where none fits it."""
-JUDGED = "bash"
-"""The tool whose calls `permission` judges; all others are granted or withheld as a whole."""
+Decides = Mapping[str, Callable[[str, Mapping[str, Decision]], str | None]]
+"""By kind of call, which of the rules decides one; None where none fits it. Others have no rules."""
 _ANY = "\N{REPLACEMENT CHARACTER}"
-_CLASS = re.compile(r"\[(!?)(.)[^]]*\]")
+_WILD = re.compile(r"\[(!?)([^]]+)\]|[*?]")
 
 
 class Finding(NamedTuple):
@@ -142,23 +141,30 @@ def _targets(roster: Roster, name: str, failure: FailureClass) -> set[str]:
 def _permissions(document: Document, specialist: Specialist, decides: Decides) -> Iterator[Finding]:
     """Rules that can never decide: others always do, no command fits them, or nothing asks them."""
     for tool, rules in specialist.permission:
-        if tool != JUDGED:
-            message = f"only {JUDGED} has rules: take this out, and switch {tool} under `tools`"
+        if tool not in decides:
+            message = f"only {', '.join(sorted(decides))} have rules: take this out, and switch {tool} under `tools`"
             yield Finding(document.file, document.line(("permission", tool)), "idle-permission", message)
             continue
-        letters = {_ANY, *"".join("".join(found) for pattern, _ in rules for found in _CLASS.findall(pattern))}
+        letters = {_ANY, *(letter for pattern, _ in rules for found in _WILD.findall(pattern) for letter in found[1])}
         for pattern, _ in rules:
-            deciding = {decides(command, dict(rules)) for letter in letters for command in _fitting(pattern, letter)}
+            deciding = {
+                decides[tool](command, dict(rules)) for letter in letters for command in _fitting(pattern, letter)
+            }
             if pattern not in deciding:
                 others = " or ".join(repr(other) for other in sorted(filter(None, deciding)))
-                why = f"{others} decides where it fits" if others else "no command fits it"
+                why = f"{others} decides where it fits" if others else "nothing fits it"
                 message = f"{pattern!r} never decides: {why}; take it out or make it narrower"
                 line = document.line(("permission", tool, pattern))
                 yield Finding(document.file, line, "shadowed-permission", message)
 
 
 def _fitting(pattern: str, letter: str) -> Iterator[str]:
-    """The shortest command that fits, and one longer than any pattern; commands have single blanks."""
-    plain = _CLASS.sub(lambda found: letter if found[1] else found[2], pattern).replace("?", letter)
+    """The shortest call that fits, and one longer than any pattern; commands have single blanks."""
     for stars in ("", letter * 1000):
-        yield " ".join(plain.replace("*", stars).split())
+        yield " ".join(_WILD.sub(partial(_written, letter, stars), pattern).split())
+
+
+def _written(letter: str, stars: str, wild: re.Match[str]) -> str:
+    if wild[0] == "*":
+        return stars
+    return letter if wild[0] == "?" or wild[1] or letter in wild[2] else wild[2][0]

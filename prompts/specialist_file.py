@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import PurePath
-from typing import NoReturn
+from typing import NoReturn, cast, get_args
 
 from pydantic import ValidationError
 
-from backend_coordinator.domain.roster import Specialist
+from backend_coordinator.domain.roster import Decision, Specialist
 from backend_coordinator.prompts.frontmatter import Data, Document, Path
 
 TOOLS = frozenset(
@@ -16,6 +16,9 @@ TOOLS = frozenset(
     | {"recall", "report_need", "request_research", "submit"}
 )
 """Names a file may use; whoever has more tools than these passes all of them."""
+
+JUDGED = ("bash", "read", "edit", "webfetch")
+"""What `permission` has rules for; all other tools are granted or withheld as a whole."""
 
 FOREIGN_TOOLS = {"todowrite": "todo", "todoread": "todo", "patch": "edit", "skill": None, "question": None}
 """Tools of the opencode format and ours that do the same; None: there is none."""
@@ -39,6 +42,23 @@ def specialist_from(document: Document, tools: frozenset[str] = TOOLS) -> Specia
         path = _written(document.data, first["loc"])
         unknown_kind = first["type"] == "enum" and path[0] in {"sees", "never_sees"}
         document.refuse(path, first["msg"], "unknown-kind" if unknown_kind else "front-matter")
+
+
+def rules_in(document: Document) -> dict[str, dict[str, Decision]]:
+    """The rules of a file's `permission`, by kind of call; the file need not describe a specialist.
+
+    Raises FrontMatterError for an unknown key or kind, and for what is no decision.
+    """
+    _check_keys(document, TOOLS)
+    permission = document.data.get("permission")
+    if not isinstance(permission, dict):
+        document.refuse((), "there is no `permission:` in it")
+    _refuse_unknown(document, ("permission",), permission, JUDGED)
+    for kind, rules in permission.items():
+        for pattern, decision in rules.items() if isinstance(rules, dict) else ():
+            if decision not in get_args(Decision):
+                document.refuse(("permission", kind, pattern), "must be allow, ask or deny")
+    return cast("dict[str, dict[str, Decision]]", permission)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import threading
 
 import typer
 
-from backend_coordinator.cli import batch, gates, inspection, roster, work
+from backend_coordinator.cli import batch, gates, inspection, permissions, roster, work
 from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
@@ -26,6 +26,7 @@ batch.add_to(app)
 inspection.add_to(app)
 app.add_typer(gates.app, name="gates")
 app.add_typer(roster.app, name="roster")
+app.add_typer(permissions.app, name="permissions")
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ async def _inspect(directory: Path, base: str | None) -> "tuple[Verdict, ...]":
     from backend_coordinator.nodes.gates.inspection import inspect
     from backend_coordinator.nodes.gates.project import MEASURING
     from backend_coordinator.nodes.workspace.environment import build
-    from backend_coordinator.nodes.workspace.sandbox import probe
+    from backend_coordinator.nodes.workspace.sandbox import confinement
     from backend_coordinator.nodes.workspace.trees import tree_of_directory
     from backend_coordinator.settings import cache_folder, load_settings
 
@@ -96,6 +96,13 @@ async def _inspect(directory: Path, base: str | None) -> "tuple[Verdict, ...]":
     with tempfile.TemporaryDirectory() as scratch:
         before, head, changed = await asyncio.to_thread(tree_of_directory, directory, scratch=Path(scratch), base=base)
         services = tuple(sorted(settings.services.items()))
-        sandbox = await probe(settings.sandbox)
-        environment = await build(head.path, cache=cache_folder(), sandbox=sandbox, services=services, tools=MEASURING)
+        sandbox = await confinement(settings.sandbox)
+        environment = await build(
+            head.path,
+            cache=cache_folder(),
+            sandbox=sandbox,
+            services=services,
+            tools=MEASURING,
+            postgres=settings.postgres,
+        )
         return await inspect(before, head, changed, environment, stage="acceptance")

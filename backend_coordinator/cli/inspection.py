@@ -159,7 +159,7 @@ def _sandbox() -> dict[str, str]:
     from backend_coordinator.nodes.workspace.sandbox import probe
 
     found = asyncio.run(probe("auto"))
-    return {"sandbox": found.level, "sandbox advice": found.advice}
+    return {"sandbox": found.level, "sandbox holds": found.holds, "sandbox advice": found.advice}
 
 
 def _installer() -> dict[str, str]:

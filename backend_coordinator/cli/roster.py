@@ -21,7 +21,7 @@ Row = tuple[str, ...]
 @app.command(name="list")
 def list_(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
     """Lists everybody who works, answers questions or stands outside the department."""
-    members = sorted(_roster(workspace).specialists, key=lambda member: ROLES.index(member.role))
+    members = sorted(roster_of(workspace).specialists, key=lambda member: ROLES.index(member.role))
     if as_json:
         say_json([m.model_dump(mode="json", include={"name", "role", "aliases", "description"}) for m in members])
     else:
@@ -36,7 +36,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Shows one member: what it sees, what it may do, whom it asks."""
-    roster = _roster(workspace)
+    roster = roster_of(workspace)
     member = _with_model(roster.get(name), roster, workspace)
     if as_json:
         say_json(_json_of(member, prompt=prompt))
@@ -84,7 +84,8 @@ def _folders(workspace: Path) -> list[Path]:
     return [(root / folder).resolve() for folder in load_settings(root).roster]
 
 
-def _roster(workspace: Path) -> "Roster":
+def roster_of(workspace: Path) -> "Roster":
+    """The packaged roster with the workspace's own folders."""
     from backend_coordinator.nodes.tools.catalogue import roster_with
 
     return roster_with(*_folders(workspace))

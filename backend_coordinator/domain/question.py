@@ -7,14 +7,15 @@ from pydantic import Field
 
 from backend_coordinator.domain.base import Value
 
-Choice = Literal["guide", "waive", "abandon", "abort", "approve", "reject", "retry"]
+Choice = Literal["guide", "waive", "abandon", "abort", "approve", "approve_run", "approve_rule", "reject", "retry"]
 
 
 class Answer(Value):
     """One answer; `text` is required for guide and waive, `by` names who decided.
 
     `items` and `expires` belong to waive: which of the failed items (none named means all), and until which day.
-    `retry` says that what could not be used can be used now.
+    `approve` holds once, `approve_run` for the same request in the rest of the run, `approve_rule` for every run: its
+    text is a pattern, none means exactly what was asked. `retry` says that what could not be used can be used now.
     """
 
     decision: Choice

@@ -15,6 +15,7 @@ from backend_coordinator.nodes.gates.catalogue import checks_of
 from backend_coordinator.nodes.gates.evidence import digest, unknown, version_of
 from backend_coordinator.nodes.gates.registry import ITEMS, Check, Item, Stage
 from backend_coordinator.nodes.gates.shared import Memory, sharing
+from backend_coordinator.nodes.redaction import Redactor
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -31,6 +32,7 @@ class VerdictCache:
 
     folder: Path
     memory: Memory = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)
 
     def get(self, key: str) -> Verdict | None:
         """The verdict kept under `key`, or None; a damaged file counts as absent."""
@@ -46,7 +48,7 @@ class VerdictCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.folder)
         with os.fdopen(handle, "w") as file:
-            file.write(verdict.model_dump_json())
+            file.write(self.redact.value(verdict).model_dump_json())
         Path(name).replace(self.folder / f"{key}.json")
 
 
@@ -64,7 +66,7 @@ async def inspect(
     `changed` are the paths that differ (all paths where `base` is None). Checks share one test run.
     """
     checks = checks_of(stage)
-    units = [unit.problem for unit in environment.units]
+    units = [unit.problem for unit in environment.projects]
     place = [environment.digest, units, environment.services]
     slots = asyncio.Semaphore(AT_ONCE)
 

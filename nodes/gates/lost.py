@@ -1,4 +1,4 @@
-"""Tests that passed before a change and no longer pass after it, without failing."""
+"""Tests that passed before a change and no longer pass after it, without failing, or that check less than before."""
 
 import ast
 from collections import Counter
@@ -55,6 +55,42 @@ def lost_tests(base: Tree, head: Tree, before: TestRun, after: TestRun) -> Lost:
     files = set(_deleted_with_code(base, head)) if gone else set()
     moved = tuple(t for t in gone if _name(t) in names or files.intersection(_parts(t)))
     return Lost(tuple(test for test in gone if test not in moved), moved)
+
+
+class Weakened(NamedTuple):
+    """Tests that check less than before, as `path::name`: `emptied` ones nothing any more, `fewer` ones not as much."""
+
+    emptied: tuple[str, ...] = ()
+    fewer: tuple[str, ...] = ()
+
+
+def weakened_tests(base: Tree, head: Tree, changed: frozenset[str]) -> Weakened:
+    """The tests of changed files that hold fewer assertions than their old version did."""
+    emptied: list[str] = []
+    fewer: list[str] = []
+    for path in sorted(path for path in changed if is_test(path) and path in head.files and path.endswith(".py")):
+        after = _assertions(head.read(path) or "")
+        for name, count in _assertions(base.read(path) or "").items():
+            left = after.get(name, count)
+            (fewer if left else emptied).extend([f"{path}::{name}"] if left < count else [])
+    return Weakened(tuple(emptied), tuple(fewer))
+
+
+def _assertions(text: str) -> dict[str, int]:
+    """How much each test function checks; what compares constants only checks nothing."""
+    try:
+        functions = [node for node in ast.walk(parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    except SyntaxError:
+        return {}
+    return {node.name: sum(map(_asserts, ast.walk(node))) for node in functions if node.name.startswith("test")}
+
+
+def _asserts(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assert):
+        return any(isinstance(part, ast.Name | ast.Call | ast.Await) for part in ast.walk(node.test))
+    called = node.func if isinstance(node, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return name.startswith("assert") or name in {"raises", "warns", "fail"}
 
 
 def _function(test: str) -> str:

@@ -13,6 +13,7 @@ from backend_coordinator.nodes.gates.evidence import place
 from backend_coordinator.nodes.gates.files import is_test
 from backend_coordinator.nodes.gates.linters import PYTEST_SECTIONS, ToolRun, configured, run_linters
 from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, obstacle
+from backend_coordinator.nodes.gates.scripts import run_scripts
 from backend_coordinator.nodes.gates.shared import once
 from backend_coordinator.nodes.gates.testrun import (
     Request,
@@ -58,18 +59,22 @@ class ProjectCheck:
 
 async def check_project(directory: Path, environment: Environment) -> ProjectCheck:
     """Run what the project configures and its tests; the messages are the tools' own."""
-    tools, tests = await asyncio.gather(run_linters(directory, environment), run_tests(directory, environment))
+    tools, tests, scripts = await asyncio.gather(
+        run_linters(directory, environment), run_tests(directory, environment), run_scripts(directory, environment)
+    )
     bad = [tool for tool in tools if tool.problem or tool.findings]
     parts = [f"tests: {tests.summary}"]
     if tests.measured:
         parts.append("measured: " + ", ".join(f"{name}={round(value, 3)}" for name, value in tests.measured.items()))
     parts += [f"{tool.tool}: {tool.problem or f'{len(tool.findings)} findings'}" for tool in tools]
+    parts += [script.told for script in scripts]
     # One line each, so they come before the long messages of tests and still leave room for them.
     parts += [f"{place(f)}: {f.message} ({tool.tool})" for tool in bad for f in tool.findings[:15]]
     parts += [f"FAILED {test}\n{message}" for test, message in tests.failing.items()]
     if not tests.green and not tests.failing:
         parts.append(tests.output)
-    ok = not bad and (tests.green or (tests.runner == "none" and not tests.problem))
+    ok = not bad and all(script.passed or script.absent for script in scripts)
+    ok = ok and (tests.green or (tests.runner == "none" and not tests.problem))
     return ProjectCheck(ok, _cut("\n".join(parts)), tools, tests)
 
 

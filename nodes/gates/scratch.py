@@ -41,7 +41,11 @@ class Scratch:
     async def run(self, argv: Sequence[str], root: str = "", seconds: float = TESTS.seconds) -> Completed:
         """Run in the unit at `root` with the profile of tests, for at most `seconds`."""
         profile: Profile = replace(TESTS, writable=(*TESTS.writable, self.results), seconds=seconds)
-        return await self.environment.run(argv, self.tree / root, profile)
+        done = await self.environment.run(argv, self.tree / root, profile)
+        for path in self.results.rglob("*"):
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                path.unlink()  # it would lead us elsewhere, or never end
+        return done
 
     def script(self, name: str) -> str:
         """The path of a script of `inside` where the confined process can read it."""
@@ -79,10 +83,16 @@ async def copied(directory: Path, environment: Environment) -> AsyncIterator[Scr
 
 
 def _copy(directory: Path, tree: Path) -> None:
-    shutil.copytree(directory, tree, symlinks=True, ignore=_LEFT_OUT)
+    shutil.copytree(directory, tree, symlinks=True, ignore=_left_out)
     for path in (tree, *tree.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    places = {name: Path(folder, name) for name in names}
+    special = {name for name, at in places.items() if not (at.is_symlink() or at.is_file() or at.is_dir())}
+    return _LEFT_OUT(folder, names) | special
 
 
 def shadowed(root: Path) -> str | None:

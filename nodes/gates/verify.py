@@ -24,7 +24,7 @@ from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.workspace.environment import build
 from backend_coordinator.nodes.workspace.git import Git, GitError, run_git
-from backend_coordinator.nodes.workspace.sandbox import probe
+from backend_coordinator.nodes.workspace.sandbox import confinement
 from backend_coordinator.nodes.workspace.trees import Tree, compare, export, make_git, object_format
 from backend_coordinator.settings import Settings, cache_folder
 
@@ -65,7 +65,8 @@ async def verify(report: Report, folder: Path, workspace: Path) -> Verification:
     commit = (Git(own).run(*tip, check=False).strip() if own.is_dir() else "") or (merges[-1] if merges else base)
     with tempfile.TemporaryDirectory() as name:
         before, head, changed = await asyncio.to_thread(_checkout, base, commit, own, workspace, Path(name))
-        sandbox, services = await probe(settings.sandbox), tuple(sorted(settings.services.items()))
+        sandbox = await confinement(settings.sandbox, trusted={report.model, *report.models.values()} == {"offline"})
+        services = tuple(sorted(settings.services.items()))
         environment = await build(
             head.path,
             cache=cache_folder(),
@@ -73,6 +74,7 @@ async def verify(report: Report, folder: Path, workspace: Path) -> Verification:
             services=services,
             tools=MEASURING,
             also=adopted_groups(ledger),
+            postgres=settings.postgres,
         )
         fresh = await inspect(before, head, changed, environment, stage="acceptance")
     place = {"run": folder.name, "base": base, "branch": branch, "commit": commit, "tree": head.oid}

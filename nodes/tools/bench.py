@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend_coordinator.domain.plan import Task
-from backend_coordinator.domain.question import Answer, Question
+from backend_coordinator.domain.question import Answer, Choice, Question
 from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.kinds import kind_of, rule_for, sees_path
-from backend_coordinator.nodes.tools.paths import PathRefused, inside
+from backend_coordinator.nodes.tools.beneath import SKIPPED_FOLDERS
 
 MOST_OUTPUT = 30_000
 """Characters of one tool result, where the model's window does not ask for less."""
-
-SKIPPED_FOLDERS = frozenset({".git", ".backend-coordinator", "__pycache__", "node_modules", ".venv", ".pytest_cache"})
 
 
 class ToolRefused(Exception):
@@ -59,29 +56,6 @@ class Bench:
     seen: dict[str, str] = field(default_factory=dict)
     """Digest of each file as it was last read or written, by path."""
 
-    def place(self, path: str) -> Path:
-        """The absolute place of a path this attempt may see.
-
-        Raises ToolRefused with the rule otherwise.
-        """
-        try:
-            place = inside(self.tree, path)
-        except PathRefused as error:
-            raise ToolRefused(str(error)) from error
-        relative = place.relative_to(self.tree).as_posix()
-        if not place.is_dir() and not sees_path(self.specialist, self.task, relative):
-            raise ToolRefused(f"{relative} is withheld: {rule_for(self.specialist, kind_of(relative))[1]}")
-        return place
-
-    def files(self, folder: str = ".") -> list[str]:
-        """Posix paths of all files below a folder that this attempt sees, sorted."""
-        start = self.place(folder)
-        found: list[str] = []
-        for parent, folders, names in os.walk(start):
-            folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
-            found += [Path(parent, name).relative_to(self.tree).as_posix() for name in names]
-        return sorted(path for path in found if sees_path(self.specialist, self.task, path))
-
     def state(self) -> frozenset[tuple[str | int, ...]]:
         """What tells one state of the tree from another: its files with mode, size and time of change."""
         found: set[tuple[str | int, ...]] = set()
@@ -98,10 +72,10 @@ class Bench:
         """Wall time this task has been worked on, waiting for people and for its turn left out."""
         return time.monotonic() - self.began
 
-    def consent(self, request: str) -> Answer:
+    def consent(self, request: str, *more: Choice) -> Answer:
         """A person's word on what no rule allows by itself; a refusal where the run asks nobody.
 
-        Raises NeedsConsent while the answer is open.
+        `more` are choices besides once and no. Raises NeedsConsent while the answer is open.
         """
         if self.context.settings.approval.tools == "deny":
             return Answer(decision="reject", text="Nobody is asked in this run; find another way.", by="policy")
@@ -112,10 +86,11 @@ class Bench:
             task=self.task.id,
             asked_by=self.specialist.name,
             to="user",
-            text=f"{self.specialist.name} asks: {request}",
-            choices=("approve", "reject"),
+            text=self.context.redact(f"{self.specialist.name} asks: {request}"),
+            choices=("approve", *more, "reject"),
         )
         for known in self.context.ledger.questions():
-            if known.id == question.id and known.answer is not None:
+            holds = known.text == question.text and known.answer and known.answer.decision == "approve_run"
+            if known.answer is not None and (holds or known.id == question.id):
                 return known.answer
         raise NeedsConsent(question)

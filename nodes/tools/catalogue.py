@@ -3,14 +3,16 @@
 from functools import cache
 
 from backend_coordinator.domain.roster import Roster, Specialist
-from backend_coordinator.nodes.tools import files, project, protocol, recall
-from backend_coordinator.nodes.tools.permissions import most_specific
+from backend_coordinator.nodes.permissions.rules import Rules, most_specific, rank
+from backend_coordinator.nodes.permissions.urls import deciding
+from backend_coordinator.nodes.tools import files, project, protocol, recall, todo, web
+from backend_coordinator.nodes.tools.paths import matches
 from backend_coordinator.nodes.tools.registry import TOOLS, Tool
 from backend_coordinator.prompts import specialist_file
-from backend_coordinator.prompts.lint import Finding, lint
+from backend_coordinator.prompts.lint import Decides, Finding, lint
 from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 
-MODULES = (files, project, protocol, recall)
+MODULES = (files, project, protocol, recall, todo, web)
 
 
 def tools_of(specialist: Specialist) -> dict[str, Tool]:
@@ -41,4 +43,16 @@ def lint_with(*folders: Folder) -> tuple[Finding, ...]:
     Raises RosterError for a folder without a specialist's file.
     """
     known = specialist_file.TOOLS | TOOLS.keys()
-    return lint(packaged_specialists(), *folders, decides=most_specific, tools=known)
+    return lint(packaged_specialists(), *folders, decides=DECIDES, tools=known)
+
+
+def _deciding_path(path: str, rules: Rules) -> str | None:
+    return max((each for each in rules if matches(path, each)), key=lambda each: rank(each, rules), default=None)
+
+
+DECIDES: Decides = {
+    "bash": lambda text, rules: most_specific(text.split(), rules),
+    "read": _deciding_path,
+    "edit": _deciding_path,
+    "webfetch": lambda text, rules: deciding((text,), rules),
+}

@@ -2,23 +2,25 @@
 
 import asyncio
 import hashlib
-import os
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import PurePosixPath
 from typing import Annotated
 
 import regex
 from pydantic import Field
 
+from backend_coordinator.nodes.tools import beneath
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
-from backend_coordinator.nodes.tools.paths import matches
+from backend_coordinator.nodes.tools.paths import matches, relative
+from backend_coordinator.nodes.tools.reach import files, reach
 from backend_coordinator.nodes.tools.registry import tool
+from backend_coordinator.nodes.tools.texts import cut, edited, lines_of, rewritten, shown
 
-LARGEST = 2_000_000
-"""Bytes of a file that the tools open."""
 SEARCH_SECONDS = 10
 MOST_HITS = 200
+MOST_PATHS = 1000
 
 Path_ = Annotated[str, Field(description="path relative to the project's root")]
 
@@ -31,12 +33,18 @@ async def read(
     limit: Annotated[int, Field(ge=1, le=5000, description="number of lines")] = 2000,
 ) -> str:
     """Reads a text file; each line comes behind its number and a tab."""
-    text = _text(bench, path)
-    lines = text.splitlines()
-    shown = lines[offset - 1 : offset - 1 + limit]
-    numbered = "\n".join(f"{number}\t{line}" for number, line in enumerate(shown, offset))
-    rest = len(lines) - (offset - 1 + len(shown))
-    return numbered + (f"\n[{rest} more lines: read on from {offset + len(shown)}]" if rest > 0 else "")
+    pure = reach(bench, "read", path)
+    data = _content(bench, pure)
+    if data is None:
+        raise ToolRefused(f"there is no file {path}{await asyncio.to_thread(_meant, bench, pure.as_posix())}")
+    lines = [cut(line) for line in lines_of(shown(path, data))]
+    _saw(bench, pure, data)
+    part = lines[offset - 1 : offset - 1 + limit]
+    numbered = "\n".join(f"{number}\t{line}" for number, line in enumerate(part, offset))
+    rest = len(lines) - (offset - 1 + len(part))
+    if not part:
+        return f"[the file has {len(lines)} lines]" if lines else "[the file is empty]"
+    return numbered + (f"\n[{rest} more lines: read on from {offset + len(part)}]" if rest > 0 else "")
 
 
 @tool(repeatable=True)
@@ -45,12 +53,13 @@ async def grep(
     pattern: Annotated[str, Field(description="a Python regular expression")],
     path: Annotated[str, Field(description="file or folder to search")] = ".",
     glob: Annotated[str, Field(description="only paths that fit this glob")] = "**",
+    context: Annotated[int, Field(ge=0, le=10, description="lines to show before and after each hit")] = 0,
 ) -> str:
     """Searches text files line by line; gives `path:line: text` for each hit, 200 at the most."""
-    names = bench.files(path) if bench.place(path).is_dir() else [path]
-    places = {name: bench.tree / name for name in names if matches(name, glob)}
-    hits = await asyncio.to_thread(_hits, pattern, places)
-    return "\n".join(hits) or "no match"
+    found = await asyncio.to_thread(_search, bench, pattern, (path, glob), context)
+    if len(found) > MOST_HITS:
+        found = [*found[:MOST_HITS], f"[only the first {MOST_HITS} lines: use a narrower pattern, path or glob]"]
+    return "\n".join(found) or "no match"
 
 
 @tool(repeatable=True)
@@ -58,18 +67,19 @@ async def glob(
     bench: Bench, pattern: Annotated[str, Field(description="a glob such as app/**/*.py; ** crosses folders")]
 ) -> str:
     """Lists the files whose path fits a glob, one a line."""
-    return "\n".join(path for path in bench.files() if matches(path, pattern)) or "no file fits"
+    paths = await asyncio.to_thread(lambda: [path for path in files(bench) if matches(path, pattern)])
+    return _listed(paths) or "no file fits"
 
 
 @tool(repeatable=True)
 async def list_(bench: Bench, path: Annotated[str, Field(description="a folder")] = ".") -> str:
     """Lists what a folder holds, one entry a line; folders end with a slash."""
-    start = bench.place(path).relative_to(bench.tree)
+    start = relative(path, bench.tree)
     entries = set()
-    for file in bench.files(path):
-        first, *below = Path(file).relative_to(start).parts
+    for file in await asyncio.to_thread(lambda: list(files(bench, path))):
+        first, *below = PurePosixPath(file).relative_to(start).parts
         entries.add(first + ("/" if below else ""))
-    return "\n".join(sorted(entries)) or "empty"
+    return _listed(entries) or "empty"
 
 
 @tool(repeatable=True)
@@ -77,13 +87,10 @@ async def write(
     bench: Bench, path: Path_, content: Annotated[str, Field(description="the file's whole new text")]
 ) -> str:
     """Writes a whole text file, replacing what was there; folders are made as needed."""
-    place = bench.place(path)
-    if place.is_dir():
-        raise ToolRefused(f"{path} is a folder")
-    _refuse_if_changed(bench, path, place)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _replace(place, content)
-    bench.seen[path] = _digest(place)
+    pure = reach(bench, "edit", path)
+    known = _content(bench, pure)
+    _refuse_if_changed(bench, pure, known)
+    _put(bench, pure, rewritten(path, known, content), known)
     return f"wrote {path} ({content.count(chr(10)) + (not content.endswith(chr(10)))} lines)"
 
 
@@ -96,75 +103,101 @@ async def edit(
     replace_all: Annotated[bool, Field(description="replace every place, not just the only one")] = False,
 ) -> str:
     """Replaces text in a file; `old` must stand there exactly once unless replace_all is set."""
-    place = bench.place(path)
-    _refuse_if_changed(bench, path, place)
-    text = _text(bench, path)
-    count = text.count(old)
-    if count == 0:
-        raise ToolRefused(f"the old text does not stand in {path}: read it again")
-    if count > 1 and not replace_all:
-        raise ToolRefused(f"the old text stands {count} times in {path}: give more of its surroundings, or replace_all")
+    pure = reach(bench, "edit", path)
+    known = _content(bench, pure)
+    if known is None:
+        raise ToolRefused(f"there is no file {path}{await asyncio.to_thread(_meant, bench, pure.as_posix())}")
+    _refuse_if_changed(bench, pure, known)
+    data, count = edited(path, known, old, new, everywhere=replace_all)
     bench.begin()
-    _replace(place, text.replace(old, new))
-    bench.seen[path] = _digest(place)
+    _put(bench, pure, data, known)
     return f"edited {path} ({count} place{'s' if count > 1 else ''})"
 
 
-def _hits(pattern: str, places: Mapping[str, Path]) -> list[str]:
+def _search(bench: Bench, pattern: str, where: tuple[str, str], context: int) -> list[str]:
     """Searches off the event loop and within a time limit: some patterns take for ever on some lines."""
-    hits: list[str] = []
+    found: list[str] = []
     end = time.monotonic() + SEARCH_SECONDS
     try:
         compiled = regex.compile(pattern)
-        for name, place in places.items():
-            for number, line in enumerate((_text_or_none(place) or "").splitlines(), 1):
-                left = max(0.001, end - time.monotonic())
-                if compiled.search(line, concurrent=True, timeout=left):
-                    hits.append(f"{name}:{number}: {line}")
-                if len(hits) == MOST_HITS:
-                    return hits
+        for name in _places(bench, *where):
+            lines = _lines(bench, name)
+            hits = [
+                number
+                for number, line in enumerate(lines)
+                if compiled.search(line, concurrent=True, timeout=max(0.001, end - time.monotonic()))
+            ]
+            found += _around(name, lines, hits, context)
+            if len(found) > MOST_HITS:
+                break
     except TimeoutError as error:
         raise ToolRefused(f"the search took more than {SEARCH_SECONDS} s: use a simpler pattern or a glob") from error
     except (regex.error, OverflowError, RecursionError, ValueError) as error:
         raise ToolRefused(f"not a regular expression: {error}") from error
-    return hits
+    return found
 
 
-def _text(bench: Bench, path: str) -> str:
-    place = bench.place(path)
-    if not place.is_file():
+def _places(bench: Bench, path: str, pattern: str) -> list[str]:
+    """The files to search, sorted."""
+    pure = relative(path, bench.tree)
+    if (bench.tree / pure).is_dir():
+        names = sorted(files(bench, path, readable=True))
+    elif _content(bench, pure := reach(bench, "read", path)) is None:
         raise ToolRefused(f"there is no file {path}")
-    if place.stat().st_size > LARGEST:
-        raise ToolRefused(f"{path} is larger than {LARGEST} bytes")
-    data = place.read_bytes()
+    else:
+        names = [pure.as_posix()]
+    return [name for name in names if matches(name, pattern)]
+
+
+def _lines(bench: Bench, name: str) -> list[str]:
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ToolRefused(f"{path} is not UTF-8 text") from error
-    bench.seen[path] = _digest(place)
-    return text
+        return lines_of(shown(name, beneath.content(bench.tree, PurePosixPath(name).parts) or b""))
+    except (beneath.PathRefused, ToolRefused):
+        return []
 
 
-def _text_or_none(place: Path) -> str | None:
+def _around(name: str, lines: Sequence[str], hits: Collection[int], context: int) -> list[str]:
+    near = {hit + step for hit in hits for step in range(-context, context + 1)}
+    numbers = sorted(number for number in near if 0 <= number < len(lines))
+    hits = frozenset(hits)
+    marked = [(number, ":" if number in hits else "-") for number in numbers]
+    return [f"{name}{mark}{number + 1}{mark} {cut(lines[number])}" for number, mark in marked]
+
+
+def _listed(paths: Iterable[str]) -> str:
+    named = sorted(paths)
+    more = [f"[{len(named) - MOST_PATHS} more: use a narrower folder or glob]"] if len(named) > MOST_PATHS else []
+    return "\n".join((*named[:MOST_PATHS], *more))
+
+
+def _meant(bench: Bench, path: str) -> str:
+    """Files that may have been meant: of that name elsewhere, else of a similar path."""
+    there, name = sorted(files(bench)), PurePosixPath(path).name.casefold()
+    near = [file for file in there if PurePosixPath(file).name.casefold() == name]
+    near = near or get_close_matches(path, there[:MOST_PATHS], cutoff=0.7)
+    return f"; did you mean {', '.join(near[:3])}?" if near else ""
+
+
+def _content(bench: Bench, pure: PurePosixPath) -> bytes | None:
     try:
-        return place.read_text(encoding="utf-8") if place.is_file() and place.stat().st_size <= LARGEST else None
-    except (UnicodeDecodeError, OSError):
-        return None
+        return beneath.content(bench.tree, pure.parts)
+    except beneath.PathRefused as error:
+        raise ToolRefused(f"{pure} {error}") from error
 
 
-def _refuse_if_changed(bench: Bench, path: str, place: Path) -> None:
-    if path in bench.seen and place.is_file() and _digest(place) != bench.seen[path]:
-        raise ToolRefused(f"{path} changed since it was read: read it again")
+def _put(bench: Bench, pure: PurePosixPath, data: bytes, known: bytes | None) -> None:
+    try:
+        beneath.replace(bench.tree, pure.parts, data, known=known)
+    except beneath.PathRefused as error:
+        raise ToolRefused(f"{pure} {error}") from error
+    _saw(bench, pure, data)
 
 
-def _digest(place: Path) -> str:
-    return hashlib.sha256(place.read_bytes()).hexdigest()
+def _saw(bench: Bench, pure: PurePosixPath, data: bytes) -> None:
+    bench.seen[pure.as_posix()] = hashlib.sha256(data).hexdigest()
 
 
-def _replace(place: Path, text: str) -> None:
-    mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
-    fresh = place.with_name(f".{place.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as file:
-        file.write(text.encode("utf-8", errors="surrogatepass"))
-    os.replace(fresh, place)
+def _refuse_if_changed(bench: Bench, pure: PurePosixPath, data: bytes | None) -> None:
+    seen = bench.seen.get(pure.as_posix())
+    if seen and data is not None and hashlib.sha256(data).hexdigest() != seen:
+        raise ToolRefused(f"{pure} changed since it was read: read it again")

@@ -1,13 +1,18 @@
 """Running things: the project's own checks, and bash under permission."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
 from backend_coordinator.nodes.gates.linters import tidy
 from backend_coordinator.nodes.gates.project import check_project
+from backend_coordinator.nodes.permissions.bash import judge_bash
+from backend_coordinator.nodes.permissions.rules import Ruling
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
-from backend_coordinator.nodes.tools.permissions import Ruling, judge_bash
+from backend_coordinator.nodes.tools.consent import permit, rules_of
+from backend_coordinator.nodes.tools.masks import MOST, withheld
+from backend_coordinator.nodes.tools.reach import reach
 from backend_coordinator.nodes.tools.registry import tool
 from backend_coordinator.nodes.workspace.sandbox import BASH
 
@@ -28,32 +33,31 @@ async def check(
 
 
 def _own_file(bench: Bench, path: str) -> str:
-    place = bench.place(path)
-    if place.is_symlink() or not place.is_file():
+    pure = reach(bench, "edit", path)
+    if not (bench.tree / pure).is_file():
         raise ToolRefused(f"fix: there is no file {path}")
-    return place.relative_to(bench.tree).as_posix()
+    return pure.as_posix()
 
 
 @tool(repeatable=False)
 async def bash(bench: Bench, command: Annotated[str, Field(description="one simple command")]) -> str:
     """Runs one bash line in the project's root: no network, no git repository, refused where no rule allows it."""
-    ruling = _ruling(bench, command)
-    if ruling.decision == "deny":
-        raise ToolRefused(f"denied: {ruling.reason}")
-    if ruling.decision == "ask":
-        answer = bench.consent(f"run {command!r}? ({ruling.reason})")
-        if answer.decision != "approve":
-            raise ToolRefused(f"not permitted: {ruling.reason}. {answer.text}".strip())
+    hidden = withheld(bench)
+    permit(bench, "bash", command, _ruling(bench, command, len(hidden)))
     environment = await bench.context.environment(bench.tree)
     bench.begin()
-    done = await environment.run(["bash", "-c", command], bench.tree, BASH)
-    ending = "timed out" if done.timed_out else f"exit {done.exit_code}"
+    profile = replace(BASH, hidden=tuple(hidden) if len(hidden) <= MOST else ())
+    done = await environment.run(["bash", "-c", "--", command], bench.tree, profile)
+    ending = "timed out" if done.timed_out else "stopped" if done.exit_code is None else f"exit {done.exit_code}"
     return f"{done.output}\n[{ending}]"
 
 
-def _ruling(bench: Bench, command: str) -> Ruling:
-    rules = dict(dict(bench.specialist.permission).get("bash", ()))
-    ruling = judge_bash(command, rules)
-    if ruling.decision == "allow" and bench.context.sandbox.level == "none":
-        return Ruling("ask", f"no sandbox on this machine: {bench.context.sandbox.advice}")
+def _ruling(bench: Bench, command: str, hidden: int) -> Ruling:
+    ruling, sandbox = judge_bash(command, rules_of(bench, "bash")), bench.context.sandbox
+    if ruling.decision != "allow":
+        return ruling
+    if sandbox.level == "none":
+        return Ruling("ask", f"no sandbox confines it: {sandbox.advice}")
+    if hidden and (sandbox.level != "bubblewrap" or hidden > MOST):
+        return Ruling("ask", f"it could read {hidden} files or folders withheld from this specialist: {sandbox.advice}")
     return ruling

@@ -8,17 +8,23 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from backend_coordinator.nodes.workspace.bubblewrap import HOME
 from backend_coordinator.nodes.workspace.installer import InstallError, digest_of, install
 from backend_coordinator.nodes.workspace.manifest import Manifest, Undeclared, checked, find_manifests
-from backend_coordinator.nodes.workspace.processes import Completed, execute
-from backend_coordinator.nodes.workspace.sandbox import HOME, STATIC, Profile, Sandbox
+from backend_coordinator.nodes.workspace.node import NodeUnit, node_unit
+from backend_coordinator.nodes.workspace.package_json import find_packages
+from backend_coordinator.nodes.workspace.postgres import Postgres, prepare
+from backend_coordinator.nodes.workspace.processes import Completed
+from backend_coordinator.nodes.workspace.sandbox import BASH, STATIC, TESTS, Profile, Sandbox
 from backend_coordinator.nodes.workspace.trees import EXPORT_PREFIX
 
 Place = tuple[str, str]
 """A unit's root and where in it an optional group is declared."""
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+_NPM = {"npm_config_offline": "true", "npm_config_update_notifier": "false"}
 _NOT_MODULES = frozenset({"setup", "conftest", "noxfile", "fabfile", "tasks", "docs", "node_modules"})
 _PROBE = """
 import importlib.util, os, sys
@@ -52,17 +58,29 @@ class Unit:
 
 @dataclass(frozen=True)
 class Environment:
-    """The units of `tree`, and of trees with the same manifests beside it; `services` are extra variables."""
+    """The units of `tree`, and of trees with the same manifests beside it; `services` are extra variables.
+
+    `node` are its Node projects, of which one may lie where a Python project lies. `postgres` runs beside each
+    process with the profile of tests or of bash.
+    """
 
     units: tuple[Unit, ...]
     sandbox: Sandbox
     services: tuple[tuple[str, str], ...]
     tree: Path
+    node: tuple[NodeUnit, ...] = ()
+    postgres: Postgres | None = None
+
+    @property
+    def projects(self) -> tuple[Unit | NodeUnit, ...]:
+        """The units of every language."""
+        return (*self.units, *self.node)
 
     @property
     def digest(self) -> str:
         """What a result depends on besides the tree."""
-        parts = (*(f"{unit.root}={unit.manifest_digest}" for unit in self.units), self.sandbox.level)
+        parts = (*(f"{unit.root}={unit.manifest_digest}" for unit in self.projects), self.sandbox.level)
+        parts += (self.postgres.variable,) if self.postgres else ()
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
     @property
@@ -73,8 +91,11 @@ class Environment:
     def unit_of(self, cwd: Path) -> Unit:
         """The innermost unit whose root holds `cwd`, else the outermost one."""
         inside = cwd.resolve().relative_to(self.root_of(cwd))
-        holding = [unit for unit in self.units if not unit.root or inside.is_relative_to(unit.root)]
-        return max(holding, key=lambda unit: len(unit.root), default=self.units[0])
+        return next(iter(_holding(self.units, inside)), self.units[0])
+
+    def node_of(self, cwd: Path) -> NodeUnit | None:
+        """The innermost Node unit whose root holds `cwd`."""
+        return next(iter(_holding(self.node, cwd.resolve().relative_to(self.root_of(cwd)))), None)
 
     def root_of(self, cwd: Path) -> Path:
         """The top of the tree that holds `cwd`: ours, one beside ours, or `cwd` itself."""
@@ -126,21 +147,27 @@ class Environment:
             else:
                 call = call.moved(copy)
         if profile.edits:
-            profile = replace(profile, writable=(*profile.writable, call.root))
+            for unit in self.node:
+                await asyncio.to_thread(unit.show, (profile.stand_in or (None, call.root))[1])
+            profile = replace(profile, writable=(*profile.writable, call.root), reserves=bool(self.node))
         if not boxed:
             profile = replace(profile, writable=(*profile.writable, *_private(scratch)))
         env = self._variables(call, None if boxed else scratch)
         readable = [call.root, *([call.unit.python.parent.parent] if call.unit.python else [])]
-        command = self.sandbox.command(call.argv, cwd=call.cwd, env=env, readable=readable, profile=profile)
-        done = await execute(command, cwd=call.cwd, env=env, seconds=profile.seconds)
+        readable += [path for unit in self.node for path in unit.readable]
+        argv = call.argv
+        if self.postgres and profile.name in (TESTS.name, BASH.name):
+            argv, readable = self.postgres.around(argv), [*readable, *self.postgres.readable]
+        done = await self.sandbox.run(argv, cwd=call.cwd, env=env, readable=readable, profile=profile)
         return replace(done, argv=call.argv)
 
     def _variables(self, call: "_Call", scratch: Path | None) -> dict[str, str]:
         folder = call.root / call.unit.root
         roots = [str(path) for path in (folder, folder / "src") if path.is_dir()]
-        binaries = f"{call.unit.python.parent}:" if call.unit.python else ""
+        node = self.node_of(call.cwd)
+        binaries = [*([call.unit.python.parent] if call.unit.python else []), *(node.path if node else ())]
         return {
-            "PATH": f"{binaries}{_SYSTEM_PATH}",
+            "PATH": os.pathsep.join((*map(str, binaries), _SYSTEM_PATH)),
             "HOME": f"{scratch}/home" if scratch else HOME,
             "LANG": "C.UTF-8",
             "USER": "worker",
@@ -149,6 +176,7 @@ class Environment:
             "PYTHONHASHSEED": "0",
             "PYTHONNOUSERSITE": "1",
             "GIT_CEILING_DIRECTORIES": str(call.root.parent),
+            **(_NPM if node else {}),
             **({"TMPDIR": f"{scratch}/tmp"} if scratch else {}),
             **dict(self.services),
         }
@@ -174,18 +202,37 @@ async def build(
     services: Sequence[tuple[str, str]] = (),
     tools: Sequence[str] = (),
     also: Collection[Place] = (),
+    postgres: str | None = None,
 ) -> Environment:
     """The environment of `tree`: its units' declared dependencies, each set installed once below `cache`.
 
     `tools` are requirement lines that every unit with a manifest gets besides its own, `also` names optional groups
-    that are installed where the tree declares them. What cannot be built becomes the unit's problem, never an
-    exception.
+    that are installed where the tree declares them. `postgres` is the variable that names a PostgreSQL to them. What
+    cannot be had becomes the unit's problem, never an exception.
     """
     tree, cache = await asyncio.to_thread(lambda: (tree.resolve(), cache.resolve()))
     manifests = await asyncio.to_thread(find_manifests, tree)
     units = [await _unit(_with(manifest, also), tuple(tools), cache, sandbox) for manifest in manifests]
     units = units or [await _unit(Manifest(""), (), cache, sandbox)]
-    return Environment(tuple(units), sandbox, tuple(services), tree)
+    packages = await asyncio.to_thread(find_packages, tree)
+    node = tuple([await node_unit(each, cache, sandbox) for each in packages])
+    environment = Environment(tuple(units), sandbox, tuple(services), tree, node)
+    try:
+        return replace(environment, postgres=await prepare(postgres, cache, sandbox)) if postgres else environment
+    except InstallError as error:
+        missing = str(error)
+        bad = [unit if unit.problem else replace(unit, python=None, problem=missing, blocked=True) for unit in units]
+        others = [each if each.problem else replace(each, problem=missing, blocked=True) for each in node]
+        return replace(environment, units=tuple(bad), node=tuple(others))
+
+
+_Any = TypeVar("_Any", Unit, NodeUnit)
+
+
+def _holding(units: Sequence[_Any], inside: Path) -> list[_Any]:
+    """The units whose root holds `inside`, innermost first."""
+    holding = [unit for unit in units if not unit.root or inside.is_relative_to(unit.root)]
+    return sorted(holding, key=lambda unit: -len(unit.root))
 
 
 def _with(manifest: Manifest, also: Collection[Place]) -> Manifest:

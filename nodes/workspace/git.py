@@ -12,6 +12,7 @@ from backend_coordinator.errors import CoordinatorError, WorkspaceError
 MINIMUM = (2, 34)
 _CONFIG = {
     "core.hooksPath": "/dev/null",
+    "core.filesRefLockTimeout": "1000",
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
     "core.quotePath": "false",
@@ -28,6 +29,7 @@ _OWN_CONFIG = {
     "core.autocrlf": "false",
     "core.excludesFile": "/dev/null",
     "core.symlinks": "true",
+    "merge.renormalize": "true",  # without a checkout this is how git comes to read .gitattributes at all
 }
 
 
@@ -60,21 +62,32 @@ class Git:
 
         Raises GitError on a non-zero exit code when `check`.
         """
+        done = self.call(*args, work_tree=work_tree, index=index, input=input, env=env)
+        if check and done.returncode != 0:
+            raise GitError(args[0], done.returncode, done.stderr)
+        return done.stdout
+
+    def call(
+        self,
+        *args: str,
+        work_tree: Path | None = None,
+        index: Path | None = None,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """How `git ARGS` ended, whatever its exit code."""
         places = {"GIT_DIR": str(self.git_dir)}
         if work_tree is not None:
             places["GIT_WORK_TREE"] = str(work_tree)
         if index is not None:
             places["GIT_INDEX_FILE"] = str(index)
-        done = run_git(
+        return run_git(
             *args,
             cwd=work_tree or self.git_dir,
             trusted=self.trusted,
             input=input,
             env={**places, **(env or {})},
         )
-        if check and done.returncode != 0:
-            raise GitError(args[0], done.returncode, done.stderr)
-        return done.stdout
 
 
 def run_git(
@@ -100,6 +113,12 @@ def run_git(
     )
 
 
+def lock_in(stderr: str) -> str | None:
+    """What to do about the lock that git found in its way; None where it found none."""
+    found = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)
+    return f"{found[1]} is there: wait for the git process at work; where there is none, remove it" if found else None
+
+
 def require_git() -> None:
     """Raise WorkspaceError unless git is here and new enough."""
     needed = ".".join(map(str, MINIMUM))
@@ -119,6 +138,7 @@ def _environment(trusted: bool) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_ALLOW_PROTOCOL": "file",
+        "GIT_NO_LAZY_FETCH": "1",
         "GIT_EDITOR": "false",
     }
     if trusted:

@@ -11,13 +11,12 @@ import sys
 import sysconfig
 import tempfile
 import venv
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from backend_coordinator.nodes.workspace.manifest import Manifest
-from backend_coordinator.nodes.workspace.processes import execute
 from backend_coordinator.nodes.workspace.sandbox import INSTALL, Sandbox
 from backend_coordinator.nodes.workspace.trees import remove
 
@@ -58,23 +57,32 @@ async def install(manifest: Manifest, cache: Path, sandbox: Sandbox) -> Path:
     """
     place = cache / "environments" / digest_of(manifest)
     python = place / "bin" / "python"
-    if _complete(place):
-        return python
-    place.parent.mkdir(parents=True, exist_ok=True)
-    async with _locked(place.with_name(f"{place.name}.lock")):
-        if not _complete(place):
-            # Console scripts name their interpreter by absolute path, so it is built where it will stay:
-            # until the marker is written it is no environment, and the next holder of the lock starts over.
-            await asyncio.to_thread(_prepare, place, manifest)
-            if manifest.requirements:
-                await _fill(place, cache, sandbox)
-            (place / _MARKER).write_text(str(place), encoding="utf-8")
+
+    async def fill() -> None:
+        await asyncio.to_thread(_prepare, place, manifest)
+        if manifest.requirements:
+            await _fill(place, cache, sandbox)
+
+    await build_once(place, fill, "bin/python")
     return python
 
 
-def _complete(place: Path) -> bool:
+async def build_once(place: Path, fill: Callable[[], Awaitable[None]], needed: str) -> None:
+    """Have `fill` build the environment `place`, of which the file `needed` is a part, unless it is there whole."""
+    if _complete(place, needed):
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    async with _locked(place.with_name(f"{place.name}.lock")):
+        if not _complete(place, needed):
+            # Console scripts name their interpreter by absolute path, so it is built where it will stay:
+            # until the marker is written it is no environment, and the next holder of the lock starts over.
+            await fill()
+            (place / _MARKER).write_text(str(place), encoding="utf-8")
+
+
+def _complete(place: Path, needed: str) -> bool:
     marker = place / _MARKER
-    return marker.is_file() and marker.read_text(encoding="utf-8") == str(place) and (place / "bin/python").exists()
+    return marker.is_file() and marker.read_text(encoding="utf-8") == str(place) and (place / needed).exists()
 
 
 @asynccontextmanager
@@ -117,8 +125,7 @@ async def _fill(place: Path, cache: Path, sandbox: Sandbox) -> None:
         }
         profile = replace(INSTALL, writable=(wheels, Path(scratch)))
         readable = [program, *configuration, *_mentioned(configuration, variables)]
-        confined = sandbox.command(command, cwd=place, env=env, readable=readable, profile=profile)
-        done = await execute(confined, cwd=place, env=env, seconds=profile.seconds)
+        done = await sandbox.run(command, cwd=place, env=env, readable=readable, profile=profile)
         failed = done.exit_code != 0
         silent = await asyncio.to_thread(_silence, Path(scratch, "log"), done.output) if failed else None
     if failed:

@@ -2,7 +2,7 @@
 
 It runs alone under `python -I -S`, so it imports nothing but the standard library. Its only argument before
 the command is a JSON object: `limits` (rlimit name to value), `landlock` (bool), `read`, `write` (paths),
-`network` (bool), `supervise` (bool: stay as the parent that ends every descendant with the command).
+`network` (bool). It stays as the parent that ends every descendant with the command.
 """
 
 import contextlib
@@ -148,17 +148,20 @@ def main(arguments: list[str]) -> None:
     options: dict[str, Any] = json.loads(arguments[0])
     command = arguments[1:]
     try:
-        if options["supervise"]:
-            _supervise()
+        _supervise()
         _LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        if os.getuid() == 0 and options["supervise"]:
+        if os.getuid() == 0:
             _leave_root()
         if options["landlock"]:
             restrict(options["read"], options["write"], options["network"])
         _limit(options["limits"])
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")  # the kernel, short of memory, ends these first
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the confinement could not be set up: {error}\n")
         os._exit(CANNOT)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by every Python, and by what it becomes
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)
     except OSError as error:

@@ -5,7 +5,7 @@ import configparser
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,8 @@ _IGNORED = frozenset({"node_modules", "venv", "__pycache__", "site-packages"})
 _BOUND = "-c "
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _REQUIREMENT = re.compile(rf"({_NAME})\s*(\[[\w\s,.-]*\])?\s*\(?([<>=!~][^;@/]*)?\)?\s*(;.*)?$")
+_UNCLEAN = re.compile(r"[^\S \t]|\s-|[$\\]")
+"""A second line, an option or a variable of the installer's: each would be obeyed where the lines are handed on."""
 _ITSELF = re.compile(r"(?:(?:-e|--editable)[ =]\s*)?\.(?:\[[\w,-]*\])?$")
 _PINNED = re.compile(rf"({_NAME})(?:\[[^\]]*\])?==[^\s;\\]+(\s*;[^\\]*)?")
 
@@ -64,15 +66,20 @@ class Manifest:
 
 def find_manifests(tree: Path) -> tuple[Manifest, ...]:
     """The manifests of all Python units below `tree`, outermost first."""
-    found = {""} if _is_unit(tree) else set()
+    return tuple(_read(tree, root) for root in roots_below(tree, _is_unit))
+
+
+def roots_below(tree: Path, is_unit: Callable[[Path], bool]) -> list[str]:
+    """Where units lie, outermost first: "" is `tree` itself."""
+    found = {""} if is_unit(tree) else set()
     folders = [tree]
     while folders:
         for child in sorted(folders.pop().iterdir()):
             if child.is_dir() and not child.is_symlink() and child.name[0] != "." and child.name not in _IGNORED:
                 folders.append(child)
-                if _is_unit(child):
+                if is_unit(child):
                     found.add(child.relative_to(tree).as_posix())
-    return tuple(_read(tree, root) for root in sorted(found, key=lambda root: (root.count("/"), root)))
+    return sorted(found, key=lambda root: (root.count("/"), root))
 
 
 def _is_unit(folder: Path) -> bool:
@@ -136,7 +143,7 @@ def _file(tree: Path, file: Path, seen: tuple[Path, ...]) -> Iterator[str]:
 
 def checked(line: str, where: str) -> str:
     """`line` when it names a package of the index by name; raises Undeclared otherwise."""
-    if not _REQUIREMENT.match(line.strip()):
+    if not _REQUIREMENT.match(line.strip()) or _UNCLEAN.search(line.strip()):
         raise Undeclared(f"{where}: {line.strip()!r} is refused, name a released package and its version instead")
     return line.strip()
 
@@ -145,6 +152,9 @@ def _pyproject(tree: Path, folder: Path) -> Iterator[_Declared]:
     data = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     project, tool, groups = _table(data, "project"), _table(data, "tool"), _table(data, "dependency-groups")
     _check_python(str(project.get("requires-python", "")))
+    if foreign := sorted(_table(_table(tool, "uv"), "sources")):
+        # The package of that name on the index may be somebody else's.
+        raise Undeclared(f"pyproject.toml: {foreign[0]} comes from tool.uv.sources: name a released package instead")
     yield True, "pyproject.toml", _expanded(project.get("dependencies"), project)
     for extra, lines in sorted(_table(project, "optional-dependencies").items()):
         yield extra in _WANTED, f"pyproject.toml, extra {extra}", _expanded(lines, project)
@@ -242,7 +252,7 @@ def _pins(folder: Path) -> Iterator[str]:
     lock = folder / "requirements.lock"
     if lock.is_file():
         for line in lock.read_text(encoding="utf-8-sig").splitlines():
-            if match := _PINNED.match(line.strip()):
+            if (match := _PINNED.match(line.strip())) and not _UNCLEAN.search(match[0].strip()):
                 yield match[0].strip()
 
 

@@ -1,20 +1,26 @@
 """The one place that starts a process: no shell, no stdin, a session of its own, and nothing left behind."""
 
 import asyncio
+import ctypes
 import os
+import platform
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend_coordinator.nodes.workspace.watch import Bounds, overuse
+
 _GRACE = 1.0
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What one process did; `exit_code` is None when it never ran or was stopped at its time limit.
+    """What one process did; `exit_code` is None when it never ran, or was stopped at its time limit or another.
 
     `output` interleaves stdout and stderr; both texts keep head and tail when they exceed the limit. A
     negative exit code is the number of the signal that ended it.
@@ -29,14 +35,23 @@ class Completed:
 
 
 async def execute(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float, limit: int = 2_000_000
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    seconds: float,
+    limit: int = 2_000_000,
+    bounds: Bounds | None = None,
+    handles: Sequence[int] = (),
 ) -> Completed:
-    """Run `argv` for at most `seconds`; `limit` bytes are kept of each text.
+    """Run `argv` for at most `seconds`; `limit` bytes are kept of each text, and it has our open files `handles`.
 
-    The whole group is killed at the time limit, on cancellation, and when its leader leaves children behind.
+    The whole group is killed at the time limit, when it uses more than `bounds`, which its output then says, on
+    cancellation, and when its leader leaves children behind.
     Raises OSError when the program cannot be started.
     """
     start = time.monotonic()
+    _forget_keys()
     creation = asyncio.create_task(
         asyncio.get_running_loop().subprocess_exec(
             lambda: _Record(limit),
@@ -45,6 +60,7 @@ async def execute(
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=handles,
         )
     )
     cancellation = await _outlast(creation)
@@ -52,14 +68,19 @@ async def execute(
     if cancellation and creation.exception():
         raise cancellation
     transport, record = creation.result()
+    watches = [asyncio.create_task(overuse(transport.get_pid(), bounds))] if bounds else []
     try:
         if cancellation:
             raise cancellation
-        done, _ = await asyncio.wait([record.exited], timeout=seconds)
+        awaited: list[asyncio.Future[None] | asyncio.Task[str]] = [record.exited, *watches]
+        done, _ = await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        for watch in watches:
+            watch.cancel()
         await _end(transport, record)
-    code = transport.get_returncode() if done else None
-    both, out = record.both.text(), record.out.text()
+    code = transport.get_returncode() if record.exited in done else None
+    stopped = "".join(f"\n[stopped: {watch.result()}]\n" for watch in watches if watch in done and code is None)
+    both, out = record.both.text() + stopped, record.out.text()
     return Completed(tuple(argv), code, both, out, not done, time.monotonic() - start)
 
 
@@ -105,6 +126,12 @@ class _Record(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         if not self.exited.done():
             self.exited.set_result(None)
+
+
+def _forget_keys() -> None:
+    """Give this thread, whose children share it, an empty session keyring in the kernel: no namespace hides the old."""
+    if sys.platform == "linux" and (number := _KEYCTL.get(platform.machine())):
+        ctypes.CDLL(None).syscall(number, 1, None)
 
 
 async def _outlast(creation: asyncio.Task[tuple[asyncio.SubprocessTransport, _Record]]) -> BaseException | None:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend_coordinator.errors import WorkspaceError
-from backend_coordinator.nodes.workspace.git import Git, GitError
+from backend_coordinator.nodes.workspace.git import Git, GitError, lock_in
+from backend_coordinator.nodes.workspace.merging import Conflict, merge_trees
+from backend_coordinator.nodes.workspace.orphans import clear
 from backend_coordinator.nodes.workspace.trees import (
     Changes,
     Tree,
@@ -14,6 +16,8 @@ from backend_coordinator.nodes.workspace.trees import (
     make_git,
     object_format,
     refuse_nested,
+    refuse_one_name_twice,
+    refuse_submodule_work,
 )
 from backend_coordinator.nodes.workspace.user_repository import BRANCHES, UserRepository
 
@@ -31,17 +35,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Merged:
-    """The run branch holds the task: `commit` is its head, `tree` what that holds."""
+    """The run branch holds the task: `commit` is its merge, `tree` what that holds."""
 
     commit: str
     tree: str
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """The task cannot be merged as it is; `paths` are where."""
-
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,8 +61,12 @@ class RunRepository:
 
     @classmethod
     def create(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
-        """The repository of run `run_id` at `directory`, its branch at the user's base; idempotent."""
+        """The repository of run `run_id` at `directory`, its branch at the user's base; idempotent.
+
+        Raises WorkspaceError when the file system cannot hold the base.
+        """
         git = make_git(directory, user.git_common_dir / "objects", object_format(user.root))
+        refuse_one_name_twice(git, user.base_commit)
         trees.mkdir(parents=True, exist_ok=True)
         run = cls(git, trees, f"{BRANCHES}/{run_id}", user)
         if not run._resolve(run._ref):
@@ -74,10 +75,14 @@ class RunRepository:
 
     @classmethod
     def load(cls, directory: Path, trees: Path, user: UserRepository, run_id: str) -> "RunRepository":
-        """The repository that `create` made; raises WorkspaceError when it is gone."""
+        """The repository that `create` made, without what died with an earlier process; under the run's lock only.
+
+        Raises WorkspaceError when it is gone.
+        """
         run = cls(Git(directory), trees, f"{BRANCHES}/{run_id}", user)
         if not directory.is_dir() or not run._resolve(run._ref):
             raise WorkspaceError(f"the repository of run {run_id} is gone from {directory}: start a new run")
+        clear(directory, trees)
         return run
 
     def checkout(self, commit: str, name: str) -> Path:
@@ -89,14 +94,16 @@ class RunRepository:
     def snapshot(self, name: str, message: str, parent: str) -> Snapshot:
         """Commit the present state of the folder `name` on `parent`, leaving out what its .gitignore names.
 
-        Raises NestedRepository when it holds a `.git`, GitError when a file cannot be read.
+        Raises NestedRepository when it holds a `.git` or work inside a submodule, ProcessRefused for a pipe in the
+        place of a file that git reads, GitError when a file cannot be read.
         """
         folder, index = self.trees / name, self._index(name)
         refuse_nested(folder)
+        refuse_submodule_work(self.git, folder, index)
         index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
         self.git.run("add", "--all", "--", ".", work_tree=folder, index=index)
         tree = self.git.run("write-tree", work_tree=folder, index=index).strip()
-        commit = self._commit(tree, parent, message)
+        commit = self._commit(tree, message, parent)
         return Snapshot(commit, tree, self.changed_paths(parent, commit))
 
     def tree(self, commit_or_tree: str) -> Tree:
@@ -126,37 +133,27 @@ class RunRepository:
         return True
 
     def prepare_merge(self, task_id: str, commit: str, title: str = "") -> Prepared | Conflict:
-        """Merge `commit` with the run branch in a scratch folder; the branch itself does not move.
+        """Merge `commit` with the run branch, which itself does not move.
 
-        One call at a time: the scratch folder is shared. A contained commit prepares the present head.
+        One call at a time. A contained commit prepares the present head.
         """
         head = self.head()
         if self.contains(commit):
             return Prepared(head, self._tree_of(head), head)
-        folder, index = self.trees / _MERGE, self._index(_MERGE)
-        self._forget_half_merge()
-        self.git.run("update-ref", "--no-deref", "HEAD", head)
-        fill(self.git, head, folder, index)
+        merged = merge_trees(self.git, head, commit, self.trees, self._index(_MERGE))
+        if isinstance(merged, Conflict):
+            return merged
         message = f"{task_id}: {title}\n\nTask: {task_id}" if title else f"{task_id}\n\nTask: {task_id}"
-        options = ("--no-ff", "--no-verify", "--no-edit", "--quiet", "-m", message)
-        variables = self.user.identity.variables
-        try:
-            self.git.run("merge", *options, commit, work_tree=folder, index=index, env=variables)
-        except GitError:
-            unmerged = self.git.run("diff", "--name-only", "--diff-filter=U", "-z", work_tree=folder, index=index)
-            self._forget_half_merge()
-            if paths := tuple(sorted({name for name in unmerged.split("\0") if name})):
-                return Conflict(paths)
-            raise
-        merged = self.git.run("rev-parse", "--verify", "HEAD").strip()
-        return Prepared(merged, self._tree_of(merged), head)
+        return Prepared(self._commit(merged, message, head, commit), merged, head)
 
     def commit_merge(self, prepared: Prepared) -> Merged:
         """Advance the run branch to a prepared merge; raises GitError when it moved since."""
-        if not self.contains(prepared.commit):
+        try:
             self.git.run("update-ref", self._ref, prepared.commit, prepared.head)
-        head = self.head()
-        return Merged(head, self._tree_of(head))
+        except GitError:
+            if not self.contains(prepared.commit):
+                raise
+        return Merged(prepared.commit, prepared.tree)
 
     def publish(self) -> str:
         """Bring the run branch into the user's repository and nothing else; the commit it has there.
@@ -171,6 +168,8 @@ class RunRepository:
         try:
             git.run("fetch", *options, "--", str(self.git.git_dir.resolve()), f"{self._ref}:{self._ref}")
         except GitError as error:
+            if locked := lock_in(error.stderr):
+                raise WorkspaceError(locked) from error
             msg = (
                 f"{self.branch} cannot be brought into {self.user.root}: rename or leave that branch there, "
                 f"then resume the run ({' '.join(error.stderr.split())})"
@@ -191,10 +190,7 @@ class RunRepository:
     def _tree_of(self, commit: str) -> str:
         return self.git.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
 
-    def _commit(self, tree: str, parent: str, message: str) -> str:
+    def _commit(self, tree: str, message: str, *parents: str) -> str:
         variables = self.user.identity.variables
-        return self.git.run("commit-tree", tree, "-p", parent, "-m", message, env=variables).strip()
-
-    def _forget_half_merge(self) -> None:
-        for name in ("MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "HEAD.lock"):
-            (self.git.git_dir / name).unlink(missing_ok=True)
+        named = [word for parent in parents for word in ("-p", parent)]
+        return self.git.run("commit-tree", tree, *named, "-m", message, env=variables).strip()

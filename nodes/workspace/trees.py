@@ -12,8 +12,12 @@ from backend_coordinator.errors import ProcessRefused, WorkspaceError
 from backend_coordinator.nodes.workspace.git import Git, run_git
 
 EXPORT_PREFIX = "at-"
+NEW_PREFIX = ".new-"
+"""What is being made; where its maker is dead, it is rubbish."""
+
 _SKIPPED = frozenset({".git", ".hg", "node_modules", ".venv", "venv", "__pycache__", ".backend-coordinator"})
 _OURS = frozenset({".backend-coordinator"})
+_RULES = frozenset({".gitignore", ".gitattributes"})
 _LARGE = 1_000_000
 
 
@@ -64,7 +68,9 @@ def make_git(directory: Path, objects: Path, object_format: str = "sha1") -> Git
         git.run("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}")
         for folder in ("objects/info", "info", "indexes"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
-        (directory / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
+        quoted = str(objects).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        alternates = os.fsencode(f'"{quoted}"\n')
+        (directory / "objects/info/alternates").write_bytes(alternates)
         shallow = objects.parent / "shallow"
         if shallow.is_file():
             shutil.copyfile(shallow, directory / "shallow")
@@ -78,12 +84,19 @@ def object_format(repository: Path) -> str:
 
 
 def fill(git: Git, commit: str, folder: Path, index: Path) -> None:
-    """Make `folder` hold exactly the tree of `commit`, whatever was there, and `index` describe it."""
+    """Make `folder` hold exactly the tree of `commit`, whatever was there, and `index` describe it.
+
+    Whoever is killed meanwhile leaves no `folder`, never a part of one.
+    """
     remove(folder)
-    folder.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     for stale in (index, index.with_name(f"{index.name}.lock")):
         stale.unlink(missing_ok=True)
-    git.run("read-tree", "--reset", "-u", commit, work_tree=folder, index=index)
+    with tempfile.TemporaryDirectory(prefix=NEW_PREFIX, dir=folder.parent) as name:
+        fresh = Path(name, "tree")
+        fresh.mkdir()
+        git.run("read-tree", "--reset", "-u", commit, work_tree=fresh, index=index)
+        fresh.rename(folder)
 
 
 def export(git: Git, oid: str, trees: Path) -> Tree:
@@ -98,7 +111,7 @@ def export(git: Git, oid: str, trees: Path) -> Tree:
 
 
 def _make(git: Git, tree: str, place: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=NEW_PREFIX, dir=place.parent) as name:
         folder = Path(name, "tree")
         fill(git, tree, folder, Path(name, "index"))
         for file in walk(folder):
@@ -123,12 +136,39 @@ def compare(git: Git, base: str, head: str) -> Changes:
 
 
 def refuse_nested(folder: Path) -> None:
-    """Raise NestedRepository when anything below `folder` is named `.git`."""
+    """Raise NestedRepository when anything below `folder` is named `.git`.
+
+    Raises ProcessRefused for a pipe in the place of one of git's own files, on which it would wait for ever.
+    """
     for directory, folders, files in os.walk(folder):
         for name in (*folders, *files):
             if name.lower() == ".git":
                 path = Path(directory, name).relative_to(folder)
                 raise NestedRepository(f"{path} makes a repository inside the repository: remove it")
+        for name in _RULES.intersection(files):
+            if not stat.S_ISREG(mode := Path(directory, name).lstat().st_mode) and not stat.S_ISLNK(mode):
+                raise ProcessRefused(f"{Path(directory, name).relative_to(folder)} is not a regular file: remove it")
+
+
+def refuse_submodule_work(git: Git, folder: Path, index: Path) -> None:
+    """Raise NestedRepository when `folder` has files where `index` has a submodule: git would drop them silently."""
+    for entry in git.run("ls-files", "--stage", "-z", work_tree=folder, index=index).split("\0"):
+        mode, _, path = entry.partition("\t")
+        place = folder / path
+        if mode.startswith("160000 ") and place.is_dir() and any(place.iterdir()):
+            msg = f"{path} is a submodule, another repository: what is written there cannot be delivered, remove it"
+            raise NestedRepository(msg)
+
+
+def refuse_one_name_twice(git: Git, commit: str) -> None:
+    """Raise WorkspaceError where names of `commit` differ in case only and the file system does not tell them apart."""
+    if git.run("config", "--get", "core.ignorecase", check=False).strip() != "true":
+        return
+    seen: dict[str, str] = {}
+    for name in git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit).split("\0"):
+        if seen.setdefault(name.casefold(), name) != name:
+            msg = f"{seen[name.casefold()]} and {name} are one file on this file system: rename one, or work elsewhere"
+            raise WorkspaceError(msg)
 
 
 def walk(folder: Path, skipped: frozenset[str] = frozenset()) -> Iterator[Path]:

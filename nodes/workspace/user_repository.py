@@ -1,17 +1,22 @@
 """The user's repository: what is read of it, and the one line that is ever written into it."""
 
 import os
+import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from backend_coordinator.errors import WorkspaceError
-from backend_coordinator.nodes.workspace.git import GitError, require_git, run_git
+from backend_coordinator.nodes.workspace.git import GitError, lock_in, require_git, run_git
 
 FOLDER = ".backend-coordinator"
 BRANCHES = "backend-coordinator"
 """What the names of our branches begin with."""
+
+_PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between tries while another git process holds the user's index."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,22 @@ def _read(path: Path, init: bool, base: str | None) -> UserRepository:
         _refuse(f"HEAD of {root} is detached: pass --base REV, or run git switch BRANCH first")
     start = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}") if base else head
     if base and start is None:
-        _refuse(f"{root} has no commit {base}: name one that git log shows")
+        _refuse(f"{root} has no commit {base}, or no longer: name one that git log shows")
     if _git(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES}") is not None:
         _refuse(f"{root} has a branch named {BRANCHES}, which takes the place of ours: git branch -m {BRANCHES} NAME")
     _writable(root)
     _writable(common)
+    _complete(root, start)
     return UserRepository(root, common, start or _first_commit(root), branch, _identity(root))
+
+
+def _complete(root: Path, start: str | None) -> None:
+    """Refuse a partial clone without all files of `start`; nothing is fetched to find out."""
+    if start and _git(root, "config", "--get-regexp", r"^remote\..*\.promisor$"):
+        listed = _git(root, "rev-list", "--objects", "--missing=print", f"{start}^{{tree}}")
+        if listed is None or "\n?" in f"\n{listed}":
+            fix = f"git -C {root} fetch --refetch --no-filter"
+            _refuse(f"{root} is a partial clone that lacks files of {start}: {fix}")
 
 
 def _refuse_base(path: Path, base: str | None) -> None:
@@ -136,10 +151,21 @@ def _first_commit(root: Path) -> str:
     exclude(root)
     commands = (("add", "--all"), ("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "First commit"))
     for command in commands:
-        done = run_git(*command, cwd=root, env=_identity(root).variables)
+        done = _patient(root, *command)
         if done.returncode != 0:
+            if locked := lock_in(done.stderr):
+                _refuse(locked)
             raise GitError(command[0], done.returncode, done.stderr)
     return _git(root, "rev-parse", "HEAD") or ""
+
+
+def _patient(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    for pause in _PAUSES:
+        done = run_git(*command, cwd=root, env=_identity(root).variables)
+        if not lock_in(done.stderr):
+            return done
+        time.sleep(pause)
+    return done
 
 
 def _identity(root: Path) -> Identity:

@@ -243,6 +243,9 @@ def test_a_sandbox_that_is_required_and_missing_is_refused_before_the_folder_bec
     # The launcher of an older kernel: it cannot restrict itself.
     (tmp_path / "launcher.py").write_text("raise SystemExit(126)\n")
     monkeypatch.setattr(sandbox_module, "_HERE", tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert "install bubblewrap" in run_of(plain, "--init", "--sandbox", "required")
 
 

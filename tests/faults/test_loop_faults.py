@@ -58,7 +58,8 @@ async def test_f010_a_prompt_refused_as_too_long_is_shrunk_in_one_step_and_the_t
         (too_long,) = refused_as_too_long(server)
         after = server.asked[too_long.number + 1]
         assert size(after) < size(too_long) * 0.6
-        assert after.body["messages"][:2] == too_long.body["messages"][:2]
+        for before, now in zip(too_long.body["messages"][:2], after.body["messages"][:2], strict=True):
+            assert now["content"].startswith(before["content"])
         assert SHRUNK in after.body["messages"][-1]["content"]
         assert len(server.asked) == FILES + 2
 

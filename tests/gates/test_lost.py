@@ -165,3 +165,25 @@ def test_cases_of_unittest_are_named_as_pytest_names_them(tmp_path: Path) -> Non
     found = with_junit(TestRun("unittest"), junit, "svc/")
     assert found.passing == {"svc/test_a.A::test_good"}
     assert set(found.failing) == {"svc/test_a.A::test_bad", "svc/test_a.A::test_sub (x=1.5)"}
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "said"),
+    [
+        (
+            "# assert double(2) == 4\n    double(2)",
+            Outcome.FAIL,
+            "no longer asserts anything: test_calc.py::test_double;",
+        ),
+        ("double(2)\n    assert True", Outcome.FAIL, "no longer asserts anything: test_calc.py::test_double;"),
+        ("assert double(2) == 4", Outcome.PASS, "; fewer assertions than before: test_calc.py::test_double"),
+    ],
+)
+async def test_assertions_that_were_taken_out_are_told(
+    body: str, outcome: Outcome, said: str, tree: MakeTree, environment: Environment
+) -> None:
+    two = {**BASE, "test_calc.py": f"{TEST}    assert double(3) == 6\n"}
+    after = {**BASE, "test_calc.py": f"from calc import double\n\n\ndef test_double() -> None:\n    {body}\n"}
+    verdict = await judge(two, after, tree, environment)
+    assert verdict.verdict is outcome
+    assert said in verdict.reason

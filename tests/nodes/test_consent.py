@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from backend_coordinator import Coordinator, Plan, Settings, Task, Waiting
 from backend_coordinator.domain.events import Asked, Noticed, ToolCalled
+from backend_coordinator.errors import ConfigurationError
 from backend_coordinator.settings import Approval, cache_folder
 from backend_coordinator.testing import ScriptedModel, calls
 
@@ -41,7 +42,8 @@ def test_a_command_waits_for_a_persons_word_and_runs_at_most_once(
     with pytest.raises(Waiting, match="answer with decide"):
         run.result()
     (question,) = run.questions
-    assert "run 'echo two >> a.txt'?" in question.text
+    assert "bash 'echo two >> a.txt'? (" in question.text
+    assert question.choices == ("approve", "approve_run", "reject")
     if emptied:
         shutil.rmtree(cache_folder() / "trees" / run.id)
     question.answer(decision, by="lead")  # type: ignore[arg-type]
@@ -63,7 +65,7 @@ def _content(workspace: Path, branch: str) -> str:
 
 def test_without_anybody_to_ask_the_refusal_names_the_rule(workspace: Path) -> None:
     report = Coordinator(ScriptedModel(script=script), workspace, settings=Settings()).start(PLAN).result()
-    assert "not permitted: not one simple command without shell metacharacters" in report.tasks[0].summary
+    assert "not permitted: " in report.tasks[0].summary
     assert _content(workspace, report.branch) == "one\n"
 
 
@@ -76,3 +78,58 @@ def test_results_reach_the_model_in_order(workspace: Path) -> None:
 
     Coordinator(ScriptedModel(script=watching), workspace, settings=Settings()).start(PLAN).result()
     assert [text.split(" ")[0] for text in seen] == ["wrote", "not"]
+
+
+def committing(line: str, times: int) -> ScriptedModel:
+    """A specialist that writes a file, runs one line so many times, and submits with what it saw last."""
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        turn = sum(isinstance(message, AIMessage) for message in messages)
+        if turn == 0:
+            return calls(("write", {"path": "a.txt", "content": "one\n"}), turn=turn)
+        if turn <= times:
+            return calls(("bash", {"command": line}), turn=turn)
+        return calls(("submit", {"summary": str(messages[-1].content)}), turn=turn)
+
+    return ScriptedModel(script=script)
+
+
+def asking(workspace: Path, line: str, times: int = 1) -> Coordinator:
+    return Coordinator(committing(line, times), workspace, settings=Settings(approval=Approval(tools="ask")))
+
+
+def test_an_answer_for_the_run_holds_for_the_same_line_again(workspace: Path) -> None:
+    run = asking(workspace, "wc a.txt", times=2).start(PLAN)
+    with pytest.raises(Waiting):
+        run.result()
+    run.questions[0].answer("approve_run", by="lead")
+    assert "exit 0" in run.result().tasks[0].summary
+    assert sum(isinstance(event, Asked) for event in run.events()) == 1
+
+
+def test_an_answer_as_a_rule_holds_for_later_runs_too(workspace: Path) -> None:
+    run = asking(workspace, "wc a.txt").start(PLAN)
+    with pytest.raises(Waiting):
+        run.result()
+    assert "adds the rule 'wc a.txt'" in run.questions[0].text
+    run.questions[0].answer("approve_rule", by="lead", text="wc *")
+    assert run.result().accepted
+    assert asking(workspace, "wc -l a.txt").start(PLAN).result().accepted
+    assert "wc *: allow" in (workspace / ".backend-coordinator" / "permissions.yaml").read_text()
+
+
+def test_the_person_sees_the_whole_line_with_what_is_invisible(workspace: Path) -> None:
+    run = asking(workspace, "wc \u200b\u0430.txt" + "\n" * 20 + "rm x").start(PLAN)
+    with pytest.raises(Waiting):
+        run.result()
+    (question,) = run.questions
+    assert "'wc \\u200b\\u0430.txt" + "\\n" * 20 + "rm x'" in question.text
+    assert "approve_rule" not in question.choices
+
+
+def test_a_file_of_rules_that_cannot_be_read_is_refused_before_anything_runs(workspace: Path) -> None:
+    folder = workspace / ".backend-coordinator"
+    folder.mkdir()
+    (folder / "permissions.yaml").write_text("python-pro: {bash: {x: sometimes}}")
+    with pytest.raises(ConfigurationError, match=r"permissions.yaml cannot be read \('sometimes' is neither"):
+        asking(workspace, "wc a.txt").start(PLAN)

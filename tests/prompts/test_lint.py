@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend_coordinator.nodes.tools.permissions import most_specific
+from backend_coordinator.nodes.tools.catalogue import DECIDES
 from backend_coordinator.prompts.lint import Finding, lint
 from backend_coordinator.prompts.loader import Folder, packaged_specialists
 
@@ -14,7 +14,7 @@ OUT = "; take one of these routes out"
 
 
 def findings(*folders: Folder) -> tuple[Finding, ...]:
-    return lint(*folders, decides=most_specific)
+    return lint(*folders, decides=DECIDES)
 
 
 def test_the_packaged_roster_lints_clean() -> None:
@@ -29,12 +29,14 @@ def test_the_packaged_roster_lints_clean() -> None:
          "    to:\n      - librarian\n      - nobody", 8, "dangling-reference", "'nobody'"),
         ("accepts_from:\n  - when: w\n    from: nobody", 4, "dangling-reference", "'nobody'"),
         ("aliases: []\nreports_to: nobody", 3, "dangling-reference", "'nobody'"),
-        ('permission:\n  bash:\n    "git *": allow\n    "git  *": deny', 5, "shadowed-permission", "'git *' decides"),
+        ('permission:\n  bash:\n    "git *": allow\n    "git  *": deny', 4, "shadowed-permission", "'git  *' decides"),
         ('permission:\n  bash:\n    "*": ask\n    "**": deny', 4, "shadowed-permission", "'**' decides"),
         ('permission:\n  bash:\n    "rm *": deny\n    "rm ?*": allow', 5, "shadowed-permission", "'rm *' decides"),
-        ('permission:\n  bash:\n    "git": deny\n    "git *": allow', 4, "shadowed-permission", "'git *' decides"),
-        ('permission:\n  bash:\n    "l[sd]": deny\n    "ls": ask', 5, "shadowed-permission", "'l[sd]' decides"),
-        ('permission:\n  bash:\n    "git  log": allow', 4, "shadowed-permission", "no command fits it"),
+        ('permission:\n  bash:\n    "l[s]": deny\n    "ls": ask', 4, "shadowed-permission", "'ls' decides"),
+        ('permission:\n  read: {"a/[bc].py": deny}', 3, "shadowed-permission", "nothing fits it"),
+        ('permission:\n  webfetch:\n    "https://a.org/x": ask\n    "*.org": deny\n    "https://*.org": allow\n'
+         '    "b.org*": allow\n    "b.org": ask', 7, "shadowed-permission", "'b.org' decides"),
+        ('permission:\n  edit: {"a/**": deny, "a/*": ask, "a": ask}', 3, "shadowed-permission", "decides"),
         ('permission:\n  write: {"*.py": deny}', 3, "idle-permission", "switch write under `tools`"),
         ("aliases: []\nsees: [api_contract, nothing]", 3, "unknown-kind", "api_requirement"),
         ("aliases: []\nnever_sees: [nothing]", 3, "unknown-kind", "api_requirement"),
@@ -62,7 +64,8 @@ def test_a_rule_fires_with_file_and_line(write: Write, front: str, line: int, ru
     [
         '{"git *": allow, "git log *": allow, "*": ask}',
         '{"git?": deny, "git*": ask, "git ??": deny}',
-        '{"[!a]b": allow, "?b": ask, "*": deny}',
+        '{"[!a]b": ask, "?b": allow, "*": deny}',
+        '{"git": deny, "git *": allow, "git  log": allow, "l[sd]": deny, "ls": ask}',
         "{}",
     ],
 )

@@ -19,7 +19,7 @@ def team(write: Write, tmp_path: Path) -> Path:
     (tmp_path / "backend-coordinator.toml").write_text('roster = ["agents"]\n')
     write(
         "rust-expert",
-        "aliases: [crab]\ntools: {read: true, skill: true, webfetch: true}\nmodel: opus\nreports_to: lead",
+        "aliases: [crab]\ntools: {read: true, skill: true, request_research: true}\nmodel: opus\nreports_to: lead",
     )
     return tmp_path
 
@@ -49,7 +49,7 @@ def test_show_finds_a_member_by_any_of_its_names(team: Path, spelling: str) -> N
         "lead",
     )
     assert told["tools"] == ["check", "read", "recall", "report_need", "submit"]
-    assert told["missing_tools"] == ["webfetch"]
+    assert told["missing_tools"] == ["request_research"]
     assert told["notes"] == ["the tool skill has no counterpart here"]
     assert "prompt" not in told
 

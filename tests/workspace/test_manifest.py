@@ -108,7 +108,11 @@ def test_poetry_versions_become_bounds(tree: Path, wanted: str, bounds: str) -> 
     "line",
     ["git+https://example.org/x.git", "x @ https://example.org/x.whl", "./local", "../other", "/abs/x.whl", "x.whl/y",
      "-i https://example.org/simple", "--find-links=https://e.org", "-e ./pkg", "-e git+ssh://x/y",
-     "--find-links .", "-f .", "--pre", "-r ../outside.txt", "-r requirements.txt", "foo --global-option=x", "$HOME"],
+     "--find-links .", "-f .", "--pre", "-r ../outside.txt", "-r requirements.txt", "foo --global-option=x", "$HOME",
+     "foo==${PIP_INDEX_URL}", "foo; extra == '${HOME}'", "foo==1 --pre", "foo==1 --find-links=.",
+     "foo; extra == 'x' --index-url=https://example.org", "-r nested/../../outside.txt", "https://example.org/x.whl",
+     "--extra-index-url https://example.org", "--trusted-host example.org", "--no-binary :all:", "--editable ./pkg",
+     "file:///x.whl", "foo@file:x", "foo[a] @ git+https://example.org/x", "--config-settings=x=y", "-c https://e.org"],
 )  # fmt: skip
 def test_a_line_that_is_not_a_released_package_is_the_units_problem(tree: Path, line: str) -> None:
     (tree.parent / "outside.txt").write_text("evil\n")
@@ -121,10 +125,20 @@ def test_a_line_that_is_not_a_released_package_is_the_units_problem(tree: Path, 
 @pytest.mark.parametrize(
     "text",
     ["[project", '[project]\nrequires-python = ">=3.99"\n', '[tool.poetry.dependencies]\nx = {path = "../x"}\n',
-     '[project]\ndependencies = ["x @ file:///etc"]\n'],
+     '[project]\ndependencies = ["x @ file:///etc"]\n',
+     '[project]\ndependencies = ["x>=1\\n--no-binary :all:"]\n', '[project]\ndependencies = ["x>=1\\u2028-e ."]\n',
+     '[dependency-groups]\ntest = ["x>=1\\r--pre"]\n', '[tool.poetry.dependencies]\nx = ">=1\\n--pre"\n',
+     '[project]\ndependencies = ["x"]\n[tool.uv.sources]\nx = {git = "https://example.org/x"}\n'],
 )  # fmt: skip
 def test_a_manifest_that_cannot_be_used_is_a_problem_and_not_a_crash(tree: Path, text: str) -> None:
     assert _only(tree, pyproject_toml=text).problem
+
+
+def test_a_pin_that_is_more_than_a_pin_is_left_out(tree: Path) -> None:
+    (tree / "requirements.lock").write_text(
+        "a==1.0\nb==${HOME}\nc==1 ; python_version > '3' --index-url=https://example.org\nd==2 ; python_version > '3'\n"
+    )
+    assert _only(tree, requirements_txt="a\n").pins == ("a==1.0", "d==2 ; python_version > '3'")
 
 
 def test_setup_files_are_read_and_never_run(tree: Path) -> None:

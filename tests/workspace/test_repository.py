@@ -1,13 +1,15 @@
 """The run's repository: checkouts, snapshots, merges and publishing, with the user's repository left as it was."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from backend_coordinator.errors import WorkspaceError
+from backend_coordinator.errors import ProcessRefused, WorkspaceError
 from backend_coordinator.nodes.workspace.git import Git, GitError
-from backend_coordinator.nodes.workspace.repository import Conflict, Merged, Prepared, RunRepository
+from backend_coordinator.nodes.workspace.merging import Conflict
+from backend_coordinator.nodes.workspace.repository import Merged, Prepared, RunRepository
 from backend_coordinator.nodes.workspace.trees import Changes, NestedRepository
 from backend_coordinator.nodes.workspace.user_repository import open_workspace
 from tests.support.fingerprint import fingerprint
@@ -188,7 +190,9 @@ def test_a_conflict_names_its_paths_and_leaves_the_queue_usable(run: RunReposito
     first, second, third = _work(run, "T1", app="1"), _work(run, "T2", app="2"), _work(run, "T3", c="3")
     _merge(run, "backend-T001", first)
     head = run.head()
-    assert _merge(run, "backend-T002", second) == Conflict(("app.py",))
+    assert _merge(run, "backend-T002", second) == Conflict(
+        ("app.py",), ("CONFLICT (content): Merge conflict in app.py",)
+    )
     assert run.head() == head
     assert isinstance(_merge(run, "backend-T003", third), Merged)
     assert run.tree(run.head()).read("app.py") == "1"
@@ -294,6 +298,163 @@ def test_a_sha256_repository_is_a_workspace(tmp_path: Path, git: GitCall) -> Non
     assert isinstance(_merge(run, "backend-T001", _work(run, "T1", a="1")), Merged)
     run.publish()
     assert len(git(root, "rev-parse", run.branch)) == 64
+
+
+def test_large_file_pointers_stay_pointers_and_no_filter_runs(repo: Path, git: GitCall) -> None:
+    mark, pointer = repo.parent / "ran", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (repo / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (repo / "model.bin").write_text(pointer)
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "pointer")
+    for name in ("clean", "smudge", "process"):
+        git(repo, "config", f"filter.lfs.{name}", f"touch {mark}; cat")
+    git(repo, "config", "filter.lfs.required", "true")
+    before = fingerprint(repo)
+    run = RunRepository.create(repo.parent / "run", repo.parent / "trees", open_workspace(repo), "r1")
+    folder = run.checkout(run.user.base_commit, "T1")
+    assert (folder / "model.bin").read_text() == pointer
+    (folder / "model.bin").write_text(pointer.replace("size 9", "size 10"))
+    assert isinstance(_merge(run, "backend-T001", run.snapshot("T1", "x", run.user.base_commit).commit), Merged)
+    run.publish()
+    assert git(repo, "cat-file", "-p", f"{run.branch}:model.bin") == pointer.replace("size 9", "size 10").strip()
+    assert not mark.exists()
+    assert fingerprint(repo) == before
+
+
+def _shared(repo: Path, git: GitCall) -> Path:
+    git(repo, "clone", "--quiet", "--shared", str(repo), str(repo.parent / "other"))
+    return repo.parent / "other"
+
+
+def _sparse(repo: Path, git: GitCall) -> Path:
+    git(repo, "sparse-checkout", "set", "--cone", "--sparse-index", "nothing")
+    return repo
+
+
+def _linked(repo: Path, git: GitCall) -> Path:
+    git(repo, "worktree", "add", "--quiet", "-b", "side", str(repo.parent / "other"))
+    return repo.parent / "other"
+
+
+def _packed(repo: Path, git: GitCall) -> Path:
+    git(repo, "gc", "--quiet")
+    git(repo, "pack-refs", "--all")
+    return repo
+
+
+def _oddly_named(repo: Path, git: GitCall) -> Path:
+    return repo.rename(repo.parent / 'a "shop" of\n#ours \\ ünï')
+
+
+def _reftable(repo: Path, git: GitCall) -> Path:
+    other = repo.parent / "other"
+    git(repo, "init", "--quiet", "--ref-format=reftable", str(other), check=False)
+    if not (other / ".git" / "reftable").is_dir():
+        pytest.skip("this git knows no reftable")
+    git(other, "pull", "--quiet", str(repo), "main")
+    return other
+
+
+def _detached(repo: Path, git: GitCall) -> Path:
+    git(repo, "checkout", "--quiet", "--detach")
+    return repo
+
+
+@pytest.mark.parametrize("make", [_shared, _sparse, _linked, _packed, _oddly_named, _reftable, _detached])
+def test_repositories_of_other_kinds_are_workspaces(
+    repo: Path, git: GitCall, make: Callable[[Path, GitCall], Path]
+) -> None:
+    (repo / "lib").mkdir()
+    (repo / "lib" / "deep.py").write_text("deep = 1\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "deep")
+    place = make(repo, git)
+    before, status = fingerprint(place), git(place, "status", "--porcelain")
+    run = RunRepository.create(place.parent / "run", place.parent / "trees", open_workspace(place, base="HEAD"), "r1")
+    folder = run.checkout(run.user.base_commit, "T1")
+    assert (folder / "lib" / "deep.py").read_text() == "deep = 1\n"
+    assert isinstance(_merge(run, "backend-T001", _work(run, "T1", a="1")), Merged)
+    run.publish()
+    assert git(place, "show", f"{run.branch}:a.py") == "1"
+    assert (fingerprint(place), git(place, "status", "--porcelain")) == (before, status)
+
+
+def test_names_modes_and_links_of_all_kinds_pass_through_a_merge(run: RunRepository) -> None:
+    base = run.user.base_commit
+    names = ["new\nline", os.fsdecode(b"\xff\xfe"), "-rf", "CONFLICT (x): y", "é" * 127, "a\\b", ":(top)c", " "]
+    first = run.checkout(base, "T1")
+    for name in names:
+        (first / name).write_text("one\n")
+    (first / "run").write_text("")
+    (first / "run").chmod(0o755)
+    (first / "link").symlink_to("nowhere")
+    (first / "empty").mkdir()
+    one = run.snapshot("T1", "x", base)
+    assert one.changed == {*names, "run", "link"}
+    second = run.checkout(base, "T2")
+    for name in names:
+        (second / name).write_text("two\n")
+    assert isinstance(_merge(run, "backend-T001", one.commit), Merged)
+    conflict = _merge(run, "backend-T002", run.snapshot("T2", "x", base).commit)
+    assert isinstance(conflict, Conflict)
+    assert conflict.paths == tuple(sorted(names))
+    folder = run.checkout(run.head(), "T3")
+    assert {path.name for path in folder.iterdir()} == {*names, "run", "link", ".gitignore", "app.py"}
+    assert os.access(folder / "run", os.X_OK)
+    assert os.readlink(folder / "link") == "nowhere"
+
+
+def test_a_file_renamed_here_and_changed_there_is_merged(run: RunRepository) -> None:
+    base = run.user.base_commit
+    text = "".join(f"line_{number} = {number}\n" for number in range(20))
+    (run.checkout(base, "T0") / "long.py").write_text(text)
+    _merge(run, "backend-T000", run.snapshot("T0", "x", base).commit)
+    start = run.head()
+    (run.checkout(start, "T1") / "long.py").rename(run.trees / "T1" / "renamed.py")
+    (run.checkout(start, "T2") / "long.py").write_text(text + "more = 1\n")
+    one, two = (run.snapshot(name, "x", start).commit for name in ("T1", "T2"))
+    _merge(run, "backend-T001", one)
+    merged = _merge(run, "backend-T002", two)
+    assert isinstance(merged, Merged)
+    assert (run.tree(merged.tree).read("renamed.py") or "").endswith("more = 1\n")
+
+
+def test_a_file_deleted_here_and_changed_there_is_a_conflict(run: RunRepository) -> None:
+    base = run.user.base_commit
+    (run.checkout(base, "T1") / "app.py").unlink()
+    one, two = run.snapshot("T1", "x", base).commit, _work(run, "T2", app="two")
+    _merge(run, "backend-T001", one)
+    conflict = _merge(run, "backend-T002", two)
+    assert isinstance(conflict, Conflict)
+    assert conflict.paths == ("app.py",)
+    assert "modify/delete" in conflict.told[0]
+
+
+def test_a_union_merge_that_the_project_asks_for_is_made(repo: Path, git: GitCall) -> None:
+    (repo / ".gitattributes").write_text("app.py merge=union\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "union")
+    run = RunRepository.create(repo.parent / "run", repo.parent / "trees", open_workspace(repo), "r1")
+    for number in (1, 2):
+        assert isinstance(
+            _merge(run, f"backend-T00{number}", _work(run, f"T{number}", app=f"one = 1\nby = {number}\n")), Merged
+        )
+    assert run.tree(run.head()).read("app.py") == "one = 1\nby = 1\nby = 2\n"
+
+
+@pytest.mark.parametrize("name", [".gitignore", "sub/.gitattributes"])
+def test_a_pipe_that_git_would_wait_on_is_refused(run: RunRepository, name: str) -> None:
+    folder = run.checkout(run.user.base_commit, "T1")
+    (folder / "sub").mkdir()
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(ProcessRefused, match=f"{name} is not a regular file: remove it"):
+        run.snapshot("T1", "x", run.user.base_commit)
+
+
+def test_a_pipe_elsewhere_is_left_out(run: RunRepository) -> None:
+    os.mkfifo(run.checkout(run.user.base_commit, "T1") / "pipe")
+    assert run.snapshot("T1", "x", run.user.base_commit).changed == set()
 
 
 def test_an_error_of_git_says_what_git_said(run: RunRepository) -> None:

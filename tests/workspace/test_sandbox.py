@@ -117,8 +117,9 @@ asyncio.run(environment.run(["setsid", "--wait", "sh", "-c", command], tree, BAS
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(tree.parent)}
     coordinator = await asyncio.create_subprocess_exec(sys.executable, "-c", script, env=env)
-    while "started" not in os.listdir(tree):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while "started" not in os.listdir(tree) and coordinator.returncode is None:
+            await asyncio.sleep(0.01)
     assert marker in _command_lines()
     coordinator.kill()
     await coordinator.wait()

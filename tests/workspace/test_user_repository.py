@@ -140,6 +140,15 @@ def test_an_unknown_base_is_refused(repo: Path) -> None:
         open_workspace(repo, base="--help")
 
 
+def test_a_base_that_was_rewritten_and_pruned_is_refused(repo: Path, git: GitCall) -> None:
+    base = git(repo, "rev-parse", "HEAD")
+    git(repo, "commit", "--quiet", "--amend", "-m", "rewritten")
+    git(repo, "reflog", "expire", "--expire=now", "--all")
+    git(repo, "gc", "--quiet", "--prune=now")
+    with pytest.raises(WorkspaceError, match=f"no commit {base}, or no longer"):
+        open_workspace(repo, base=base)
+
+
 def test_a_new_repository_has_no_base_and_is_not_made(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(WorkspaceError, match="has no commit main: leave --base out"):

@@ -19,9 +19,10 @@ from backend_coordinator.nodes.gates.evidence import (
 )
 from backend_coordinator.nodes.gates.files import is_code, is_measured, is_shell, is_test
 from backend_coordinator.nodes.gates.linters import run_linters
-from backend_coordinator.nodes.gates.lost import Lost, lost_tests, may_lose_tests
+from backend_coordinator.nodes.gates.lost import Lost, Weakened, lost_tests, may_lose_tests, weakened_tests
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import check
+from backend_coordinator.nodes.gates.scripts import LINTS, TESTS, scripts_verdict
 from backend_coordinator.nodes.gates.secrets import secrets_in
 from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.gates.testrun import FileCoverage, TestRun, hidden_failures, is_within, old_failures
@@ -43,10 +44,13 @@ async def style_follows_configuration(
     """
     if not any(is_code(head, path) for path in changed if path in head.files):
         return not_applicable("C1", "no code changed")
+    node = await scripts_verdict("C1", LINTS, (base, head), changed, environment)
+    if node and node.verdict is Outcome.FAIL:
+        return node
     tools = await run_linters(head.path, environment)
     evidence = tuple(tool.evidence for tool in tools)
     if not tools:
-        return unknown("C1", "the project configures no linter: configure ruff in pyproject.toml")
+        return node or unknown("C1", "the project configures no linter: configure ruff in pyproject.toml")
     findings = [f for tool in tools for f in tool.findings if f.path in changed and is_code(head, f.path)]
     if findings and base:
         before = await run_linters(base.path, environment)
@@ -55,7 +59,7 @@ async def style_follows_configuration(
         return fails("C1", findings, "follow the project's own configuration", *evidence)
     if problem := next((tool.problem for tool in tools if tool.problem), None):
         return unknown("C1", problem, *evidence)
-    return passes("C1", f"{', '.join(tool.tool for tool in tools)} have no new findings", *evidence)
+    return node or passes("C1", f"{', '.join(tool.tool for tool in tools)} have no new findings", *evidence)
 
 
 @check("C2")
@@ -102,6 +106,16 @@ async def tests_pass_and_cover_the_change(
     there leaves the item unknown; a test that passed there must not vanish. Source: Code quality, code is tested
     (coverage).
     """
+    node = await scripts_verdict("C5", TESTS, (base, head), changed, environment)
+    if node and node.verdict is Outcome.FAIL:
+        return node
+    verdict = await _python_tests(base, head, changed, environment)
+    if node is None or verdict.verdict is Outcome.FAIL:
+        return verdict
+    return node.model_copy(update={"evidence": (*verdict.evidence, *node.evidence)})
+
+
+async def _python_tests(base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment) -> Verdict:
     code = sorted(path for path in changed if is_code(head, path) or (base and is_code(base, path)))
     run = await run_tests(head.path, environment)
     if run.problem:
@@ -113,10 +127,14 @@ async def tests_pass_and_cover_the_change(
     if new := sorted(run.failing.keys() - {*old_failures(run, before), *hidden}):
         return _blamed(run, new, before)
     lost = lost_tests(base, head, before, run) if base else Lost()
-    if lost.removed:
-        reason = f"no longer run, but passed before the change: {_first(lost.removed)}; bring them back"
+    weakened = weakened_tests(base, head, changed) if base else Weakened()
+    if reason := _missing(lost, weakened):
         return says("C5", Outcome.FAIL, reason, run.evidence)
     verdict = _judge(base, head, code, run, before)
+    if weakened.fewer:
+        verdict = verdict.model_copy(
+            update={"reason": f"{verdict.reason}; fewer assertions than before: {_first(weakened.fewer)}"}
+        )
     if verdict.verdict is Outcome.FAIL:
         return verdict
     if hidden:
@@ -129,6 +147,14 @@ async def tests_pass_and_cover_the_change(
         reason = f"tests were changed and those of before cannot be run to compare: {before.problem}"
         return unknown("C5", reason, *verdict.evidence)
     return verdict
+
+
+def _missing(lost: Lost, weakened: Weakened) -> str:
+    if lost.removed:
+        return f"no longer run, but passed before the change: {_first(lost.removed)}; bring them back"
+    if weakened.emptied:
+        return f"no longer asserts anything: {_first(weakened.emptied)}; bring the assertions back"
+    return ""
 
 
 def _blamed(run: TestRun, new: Sequence[str], before: TestRun) -> Verdict:

@@ -127,7 +127,11 @@ def _next(made: Sequence[tuple[str, Mapping[str, Any], str]], job: _Job) -> Call
     listed = [path for path in made[0][2].splitlines() if path.endswith(_TEXT)]
     if used[-1] == "glob" and listed:
         return [("read", {"path": path, "limit": 5000}) for path in listed]
-    files = {args["path"]: _NUMBERED.sub("", text) + "\n" for name, args, text in made if name == "read" and text}
+    files = {
+        args["path"]: _NUMBERED.sub("", text) + "\n"
+        for name, args, text in made
+        if name == "read" and _NUMBERED.match(text)
+    }
     written = {args["path"]: args["content"] for name, args, _ in made if name == "write"}
     wanted = job.write(files, _measured(made))
     changed = {path: text for path, text in wanted.items() if {**files, **written}.get(path) != text}

@@ -1,0 +1,1 @@
+"""What a specialist may run, touch and fetch: rules by pattern, judged without running or resolving anything."""

@@ -1,0 +1,61 @@
+"""Rules that people added while they answered: a file in the workspace's state folder, which specialists never see."""
+
+import os
+from pathlib import Path
+
+import yaml
+
+from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes.permissions.rules import Decision, Rules
+from backend_coordinator.settings import STATE_FOLDER
+
+Added = dict[str, dict[str, dict[str, Decision]]]
+"""Decisions by pattern, by kind of call, by specialist."""
+
+
+def file_of(workspace: Path) -> Path:
+    """Where the workspace keeps them."""
+    return workspace / STATE_FOLDER / "permissions.yaml"
+
+
+def added_rules(workspace: Path, specialist: str, kind: str) -> Rules:
+    """The rules added for one kind of a specialist's calls.
+
+    Raises ConfigurationError where the file holds something else.
+    """
+    return read(workspace).get(specialist, {}).get(kind, {})
+
+
+def add(workspace: Path, specialist: str, kind: str, rule: str) -> None:
+    """Adds an allow; a doubled one changes nothing."""
+    rules = read(workspace)
+    rules.setdefault(specialist, {}).setdefault(kind, {})[rule] = "allow"
+    file = file_of(workspace)
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
+    os.replace(fresh, file)
+
+
+def read(workspace: Path) -> Added:
+    """All added rules.
+
+    Raises ConfigurationError where the file holds something else.
+    """
+    file = file_of(workspace)
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return {
+            name: {kind: {str(rule): _decision(each) for rule, each in rules.items()} for kind, rules in kinds.items()}
+            for name, kinds in (found or {}).items()
+        }
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        msg = f"{file} cannot be read ({' '.join(str(error).split())}): mend it, or remove it to forget its rules"
+        raise ConfigurationError(msg) from error
+
+
+def _decision(text: object) -> Decision:
+    for decision in ("allow", "ask", "deny"):
+        if text == decision:
+            return decision
+    msg = f"{text!r} is neither allow, ask nor deny"
+    raise ValueError(msg)

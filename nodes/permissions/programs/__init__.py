@@ -1,0 +1,1 @@
+"""What known programs do with their arguments: what they start, what they touch, what a rule must name."""

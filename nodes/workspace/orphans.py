@@ -1,0 +1,37 @@
+"""What killed processes left behind: found when a run is taken up, and removed where no living run can need it."""
+
+import time
+from pathlib import Path
+
+from backend_coordinator.nodes.workspace.trees import NEW_PREFIX, remove
+
+_OWNER = ".owner"
+_UNFINISHED = 3600
+"""Seconds after which a run that is still being made has no maker any more."""
+
+
+def clear(git_dir: Path, trees: Path) -> None:
+    """Remove the unfinished checkouts, locks and leftover indexes of one run, whose lock the caller holds."""
+    trees.mkdir(parents=True, exist_ok=True)
+    for half in trees.glob(f"{NEW_PREFIX}*"):
+        remove(half)
+    for index in (git_dir / "indexes").iterdir():
+        if index.suffix == ".lock" or not (trees / index.name).is_dir():
+            index.unlink()
+    owner = trees / _OWNER
+    owner.unlink(missing_ok=True)
+    owner.symlink_to(git_dir.absolute())
+
+
+def sweep(all_trees: Path, runs: Path) -> None:
+    """Remove the checkouts of runs that no longer exist, and from `runs` what was never finished.
+
+    The checkouts of every other run stay, whether a process drives it or not: it can be resumed from them.
+    """
+    for trees in all_trees.glob("*"):
+        owner = trees / _OWNER
+        if owner.is_symlink() and not owner.exists():
+            remove(trees)
+    for half in runs.glob(f"{NEW_PREFIX}*"):
+        if half.stat().st_mtime < time.time() - _UNFINISHED:
+            remove(half)

@@ -1,0 +1,43 @@
+"""What code of the workspace leaves behind for the coordinator to stumble over once it has ended."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from backend_coordinator.nodes.gates.scratch import copied
+from backend_coordinator.nodes.workspace.environment import Environment, Unit
+from backend_coordinator.nodes.workspace.sandbox import Sandbox
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    tree = tmp_path / "tree"
+    (tree / "app").mkdir(parents=True)
+    (tree / "app" / "main.py").write_text("one = 1\n")
+    return Environment((Unit("", "", None),), Sandbox("none"), (), tree)
+
+
+async def test_special_files_in_a_tree_do_not_keep_it_from_being_copied(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(environment.tree)
+    os.mkfifo(environment.tree / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        async with copied(environment.tree, environment) as scratch:
+            assert sorted(os.listdir(scratch.tree)) == ["app"]
+            assert (scratch.tree / "app" / "main.py").read_text() == "one = 1\n"
+
+
+async def test_results_are_neither_links_nor_pipes(environment: Environment, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    async with copied(environment.tree, environment) as scratch:
+        place = scratch.results
+        command = f"mkdir {place}/d; mkfifo {place}/junit.xml; ln -s {victim} {place}/rehearse.py; echo 1 >{place}/a"
+        assert (await scratch.run(["sh", "-c", command])).exit_code == 0
+        assert sorted(os.listdir(place)) == ["a", "d"]
+        scratch.script("rehearse")
+    assert victim.read_text() == "untouched"
