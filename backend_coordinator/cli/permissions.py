@@ -1,6 +1,7 @@
 """The command that judges commands, paths and URLs by rules, and carries nothing out."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,7 +44,14 @@ def check(
         bool, typer.Option("--jsonl", help='Lines {"id", "command"|"path"|"url"} in, {"id", "decision", "reason"} out.')
     ] = False,
     workspace: Annotated[
-        Path | None, typer.Option("--workspace", "-w", help="Look at a path's files there, and find its specialists.")
+        Path | None,
+        typer.Option(
+            "--workspace",
+            "-w",
+            exists=True,
+            file_okay=False,
+            help="Look at a path's files there, and find its specialists.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,14 +70,14 @@ def check(
 
 def _rules(specialist: str | None, file: Path | None, workspace: Path | None) -> "dict[str, dict[str, Decision]]":
     if specialist:
-        from backend_coordinator.nodes.permissions.added import added_rules
+        from backend_coordinator.nodes.permissions.added import with_added
         from backend_coordinator.nodes.workspace.user_repository import root_of
         from backend_coordinator.prompts.specialist_file import JUDGED
 
         root = root_of(workspace or Path())
         member = roster_of(root).get(specialist)
         own = dict(member.permission)
-        return {kind: {**dict(own.get(kind, ())), **added_rules(root, member.name, kind)} for kind in JUDGED}
+        return {kind: with_added(dict(own.get(kind, ())), root, member.name, kind) for kind in JUDGED}
     if file is None:
         return {}
     from backend_coordinator.errors import ConfigurationError
@@ -97,13 +105,20 @@ def _judge(kind: Kind, rules: "dict[str, dict[str, Decision]]", tree: Path | Non
     return lambda path: strictest([judge_path(path, root, each) for each in both])
 
 
+def _finite(text: str) -> float:
+    """A number as JSON has them. Raises ValueError for NaN and infinity."""
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text} is no finite number")
+
+
 def _answer(lines: Iterable[bytes], field: str, judge: Judge) -> int:
     """Answers line by line; the exit code."""
     code = 0
     for line in filter(bytes.strip, lines):
         name: object = None
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_float=_finite, parse_constant=_finite)
             if not isinstance(row, dict) or not isinstance(row.get(field), str):
                 name = row.get("id") if isinstance(row, dict) else None
                 raise ValueError(f"a line is a JSON object with the text {field!r}")

@@ -18,12 +18,13 @@ def file_of(workspace: Path) -> Path:
     return workspace / STATE_FOLDER / "permissions.yaml"
 
 
-def added_rules(workspace: Path, specialist: str, kind: str) -> Rules:
-    """The rules added for one kind of a specialist's calls.
+def with_added(own: Rules, workspace: Path, specialist: str, kind: str) -> dict[str, Decision]:
+    """A specialist's own rules for one kind of calls, with those added; none undoes an own deny.
 
     Raises ConfigurationError where the file holds something else.
     """
-    return read(workspace).get(specialist, {}).get(kind, {})
+    added = read(workspace).get(specialist, {}).get(kind, {})
+    return {**own, **added, **{rule: decision for rule, decision in own.items() if decision == "deny"}}
 
 
 def add(workspace: Path, specialist: str, kind: str, rule: str) -> None:

@@ -1,9 +1,11 @@
 """The judgement on one bash line: as allowed as the least allowed thing it runs."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from backend_coordinator.nodes.permissions.programs.effects import Concern, Effects
+from backend_coordinator.nodes.permissions.programs.shells import SHELLS
 from backend_coordinator.nodes.permissions.programs.table import effects
 from backend_coordinator.nodes.permissions.rules import (
     Decision,
@@ -17,15 +19,24 @@ from backend_coordinator.nodes.permissions.rules import (
 from backend_coordinator.nodes.permissions.shell import Command, NotRecognised, recognise
 from backend_coordinator.nodes.permissions.suspects import suspected
 
-DEEPEST = 10
-"""How many commands may stand inside one another."""
+EFFORT = 300_000
+"""Characters that are judged at most of all that one line starts; beyond them it is ask, unless one was denied."""
+_STEP = 5
+"""What judging one part costs besides its characters."""
 MOST = 50
 """Commands of one line that are judged; a line with more is ask, unless one is denied."""
 HARMLESS = frozenset({
-    "APP_ENV", "CI", "COLUMNS", "DEBUG", "FORCE_COLOR", "HOST", "LANG", "LC_ALL", "LINES", "LOG_LEVEL", "NODE_ENV",
-    "NO_COLOR", "PORT", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "TERM", "TZ",
+    "APP_ENV", "CI", "COLUMNS", "DEBUG", "FORCE_COLOR", "GIT_TERMINAL_PROMPT", "HOST", "LANG", "LC_ALL", "LINES",
+    "LOG_LEVEL", "NODE_ENV", "NO_COLOR", "PORT", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED",
+    "TERM", "TZ",
 })  # fmt: skip
 """Variables that a line may set for its command: they change what a program says, not what it runs."""
+
+
+Part = str | tuple[str, ...]
+"""A line, or the words of one command."""
+Further = Iterator[tuple[Part, bool]]
+"""What a part may run, and whether it does: what is not sure counts only where a rule denies it."""
 
 
 def judge_bash(line: str, rules: Rules) -> Ruling:
@@ -34,49 +45,65 @@ def judge_bash(line: str, rules: Rules) -> Ruling:
     Allowed is only a line of the safe part whose commands, and all that these start, are allowed. A deny rule bites
     in every other line too, wherever the command it names can be read off. The rest is ask.
     """
-    return _line(line, rules, DEEPEST)
+    denies = "deny" in rules.values()
+    queue, seen, rulings = deque[tuple[Part, bool]]([(line, True)]), set[tuple[Part, bool]](), list[Ruling]()
+    effort = EFFORT
+    while queue:
+        part, sure = queue.popleft()
+        ruling, further = _line(part, rules) if isinstance(part, str) else _words(part, rules, sure=sure)
+        if ruling.decision == "deny":
+            return ruling
+        rulings += [ruling] if sure else []
+        for inner, certain in further:
+            effort -= _STEP + sum(map(len, inner))
+            each = (inner, sure and certain)
+            if effort > 0 and inner and (denies or each[1]) and each not in seen:
+                seen.add(each)
+                queue.append(each)
+            elif effort <= 0:
+                rulings.append(Ruling("ask", "too many commands stand inside one another"))
+                break
+    return strictest(rulings)
 
 
-def _line(line: str, rules: Rules, depth: int) -> Ruling:
+def _line(line: str, rules: Rules) -> tuple[Ruling, Further]:
     try:
         commands = recognise(line)
     except NotRecognised as error:
-        return _unread(line, rules, depth, str(error))
-    if len(commands) > MOST:
-        return _unread(line, rules, depth, f"more than {MOST} commands in one line")
+        return Ruling("ask", str(error)), _unsure(suspected(line))
     if not commands:
-        return Ruling("ask", "nothing to run")
-    return strictest(chain.from_iterable(_command(command, rules, depth) for command in commands))
+        return Ruling("ask", "nothing to run"), iter(())
+    if len(commands) > MOST:
+        return Ruling("ask", f"more than {MOST} commands in one line"), _unsure(suspected(line))
+    return strictest(map(_set, commands)), _commands(commands)
 
 
-def _unread(line: str, rules: Rules, depth: int, why: str) -> Ruling:
-    """Ask, unless a rule denies something that the line may run."""
-    suspects = suspected(line) if "deny" in rules.values() else ()
-    rulings = (_words(words, rules, depth) for words in suspects)
-    return next((ruling for ruling in rulings if ruling.decision == "deny"), Ruling("ask", why))
+def _set(command: Command) -> Ruling:
+    """The ruling on what stands before a command's words."""
+    if not command.words:
+        return Ruling("ask", "it sets variables for later commands")
+    names = (name for name, _ in command.assignments if name not in HARMLESS)
+    name = next(names, None)
+    return Ruling("ask", f"it sets {name}, which may change what runs") if name else Ruling("allow", "it sets nothing")
 
 
-def _command(command: Command, rules: Rules, depth: int) -> Iterator[Ruling]:
-    for name, _ in command.assignments:
-        if name not in HARMLESS:
-            yield Ruling("ask", f"it sets {name}, which may change what runs")
-    if command.words:
-        yield _words(command.words, rules, depth)
-    else:
-        yield Ruling("ask", "it sets variables for later commands")
+def _commands(commands: tuple[Command, ...]) -> Further:
+    yield from ((command.words, True) for command in commands if command.words)
+    yield from ((value, False) for command in commands for name, value in command.assignments if name not in HARMLESS)
+    if any(command.words and command.words[0] in SHELLS for command in commands):
+        yield from ((word, False) for command in commands for word in command.words[1:])
 
 
-def _words(words: tuple[str, ...], rules: Rules, depth: int) -> Ruling:
+def _unsure(parts: Iterable[tuple[str, ...]]) -> Further:
+    """One word that holds blanks may be a line."""
+    return ((words[0] if len(words) == 1 and " " in words[0] else words, False) for words in parts)
+
+
+def _words(words: tuple[str, ...], rules: Rules, *, sure: bool) -> tuple[Ruling, Further]:
     done = effects(words)
-    own = _own(words, done, rules)
-    if not done.runs and not done.lines and not done.perhaps:
-        return own
-    if not depth:
-        return strictest((own, Ruling("ask", "commands stand too deep inside one another")))
-    runs = (_words(run, rules, depth - 1) for run in done.runs if run)
-    lines = (_line(line, rules, depth - 1) for line in done.lines)
-    perhaps = (_words(run, rules, depth - 1) for run in done.perhaps if run)
-    return strictest((own, *runs, *lines, *(ruling for ruling in perhaps if ruling.decision == "deny")))
+    certain: Iterator[Part] = chain(done.runs, done.lines)
+    unsure = _unsure(chain(done.perhaps, done.guesses if sure else ()))
+    return _own(words, done, rules), chain(((part, True) for part in certain), unsure)
 
 
 def _own(words: tuple[str, ...], done: Effects, rules: Rules) -> Ruling:

@@ -2,17 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 _LOCAL = frozenset(
     {"arpa", "corp", "default", "home", "internal", "intranet", "lan", "local", "localhost", "private", "svc"}
-    | {"localdomain", "localdomain4", "localdomain6"}
+    | {"localdomain", "localdomain4", "localdomain6", "alt", "invalid", "onion", "test"}
 )
 _INWARD = frozenset(
     {"1u.ms", "lacolhost.com", "localho.st", "localtest.me", "lvh.me", "nip.io", "rbndr.us", "sslip.io"}
-    | {"vcap.me", "xip.io"}
+    | {"vcap.me", "xip.io", "metadata.goog"}
 )
 """Public domains whose names lead to addresses that stand in the name, or to one's own machine."""
 _SPECIAL = tuple(
@@ -62,7 +61,7 @@ def host_of(written: str) -> str:
         raise HostRefused("its host is no name of a host")
     if _NUMBER.fullmatch(labels[-1]):
         return str(_address(host))
-    if len(labels) == 1 or labels[-1] in _LOCAL or labels[0] == "metadata" or ".".join(labels[-2:]) in _INWARD:
+    if len(labels) == 1 or labels[-1] in _LOCAL or ".".join(labels[-2:]) in _INWARD:
         raise HostRefused("its host is a local name")
     for label in labels:
         _check_letters(_unicode(label))
@@ -80,14 +79,6 @@ def in_punycode(host: str) -> str:
         return ".".join(each if each.isascii() else idna.encode(each).decode() for each in host.split("."))
     except UnicodeError as error:
         raise HostRefused("its host is no name of a host") from error
-
-
-def imitated(host: str, known: Collection[str]) -> str | None:
-    """The first of the known hosts that `host`, or one above it, can be mistaken for; all are as host_of gives them."""
-    seen = ".".join(_skeleton(_unicode(label)) for label in host.split("."))
-    if seen == host or any(f".{host}".endswith(f".{each}") for each in known):
-        return None
-    return next((each for each in known if f".{seen}".endswith(f".{each}")), None)
 
 
 def _address(text: str) -> Address:

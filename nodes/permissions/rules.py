@@ -51,24 +51,30 @@ def literal_words(pattern: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _regex(pattern: str) -> re.Pattern[str]:
-    if pattern.strip() == "*":
+    """One that never tries a second place for what stands between two stars: the first will do."""
+    words = pattern.split()
+    open_end = words[-1:] == ["*"]
+    first, *rest = _pieces(_BETWEEN.join(words[:-1] if open_end else words))
+    if open_end and len(words) == 1:
         return re.compile(".*", re.DOTALL)
-    *words, last = pattern.split() or [""]
-    if last == "*":
-        return re.compile(_BETWEEN.join(map(_word, words)) + f"(?:{_BETWEEN}.*)?", re.DOTALL)
-    return re.compile(_BETWEEN.join(map(_word, (*words, last))), re.DOTALL)
+    stars = [f"(?>.*?{piece})" for piece in rest[:-1] if piece] + [f".*{piece}" for piece in rest[-1:]]
+    return re.compile("".join((first, *stars)) + (f"(?:{_BETWEEN}.*)?" if open_end else ""), re.DOTALL)
 
 
-def _word(word: str) -> str:
-    pieces, end = [], 0
-    for wild in _WILD.finditer(word):
-        pieces += [re.escape(word[end : wild.start()]), _translated(wild[0])]
+def _pieces(text: str) -> list[str]:
+    """What stands between the stars, as regular expressions."""
+    pieces, end = [""], 0
+    for wild in _WILD.finditer(text):
+        pieces[-1] += re.escape(text[end : wild.start()])
+        if wild[0] == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += f"[^{_BETWEEN}]" if wild[0] == "?" else _bracket(wild[0])
         end = wild.end()
-    return "".join((*pieces, re.escape(word[end:])))
+    pieces[-1] += re.escape(text[end:])
+    return pieces
 
 
-def _translated(wild: str) -> str:
-    if wild in "*?":
-        return ".*" if wild == "*" else f"[^{_BETWEEN}]"
+def _bracket(wild: str) -> str:
     bracket = fnmatch.translate(wild.replace("[^", "[!", 1)).removeprefix("(?s:")[: -len(r")\Z")]
     return f"(?!{_BETWEEN}){bracket}"

@@ -187,7 +187,8 @@ def _check(value: str, bare: str, *, head: bool, assigned: bool) -> None:
     """Raises NotRecognised where bash makes something else of a word than its characters."""
     if re.search(r"(?:^|[=:])~", bare):
         raise NotRecognised("it holds a home folder (~)")
-    if re.search(r"\{.*(?:,|\.\.)", re.sub(r"\{(?:(?!\.\.)[^{},])*\}", "", bare)):
+    braces = re.sub(r"\{(?:(?!\.\.)[^{},])*+\}", "", bare).partition("{")[2]
+    if "," in braces or ".." in braces:
         raise NotRecognised("it holds braces that may expand")
     pattern = re.search(r"[*?[]", bare)
     if not pattern or assigned:

@@ -12,9 +12,11 @@ _BEFORE = re.compile(
 )
 """Words that may stand before a command's name."""
 _VALUE = r"'[^']*'|\"[^\"]*\"|[^\s;&|()`<>]*"
-_SET = re.compile(rf"(?<![\w$-])(\w++)(\+?=|\s++in\s++)({_VALUE})", re.ASCII)
+_SET = re.compile(rf"(?<![\w$-])(\w++)(?:(\+?=)({_VALUE})|\s++in\s++([^;&|()`<>\n]*))", re.ASCII)
+_PLACED = re.compile(r"(?<!\w)set\s++--\s++([^;&|()`<>\n]*)")
+_ECHOED = re.compile(r"\$\(\s*+(?:echo|printf)\s++([^()`$]*+)\)")
 _USED = re.compile(
-    r"""\$(?:([A-Za-z_]\w*+|\d)|\{[#!]?(\w++)(?::?[-=+]([^{}]*+)|[^{}()`]*+)\}|[@*#?!$-]|(?="))""", re.ASCII
+    r"""\$(?:([A-Za-z_]\w*+|[\d@*])|\{[#!]?(\w++)(?::?[-=+]([^{}]*+)|[^{}()`]*+)\}|[#?!$-]|(?="))""", re.ASCII
 )
 _LITERAL = re.compile(r"\$'((?:[^'\\]|\\.)*+)'", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))", re.DOTALL)
@@ -28,7 +30,7 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUOTES = re.compile(r"'([^']*)'|\"((?:[^\"\\]|\\.)*+)\"|\\(.)|['\"\\]", re.DOTALL)
-_ALTERNATIVES = re.compile(r"(?<![^\s;&|(`])\{([^{}\s]*+)\}")
+_ALTERNATIVES = re.compile(r"(?<![^\s;&|(`])([^{}\s;&|(`]*+)\{([^{}\s]*+)\}([^{}\s;&|)`]*+)")
 
 
 def suspected(line: str) -> Iterator[tuple[str, ...]]:
@@ -40,8 +42,7 @@ def suspected(line: str) -> Iterator[tuple[str, ...]]:
     text = _written_out(line)
     starts = [start.end() for start in _START.finditer(text)]
     reach = max(50, _EFFORT // len(starts))
-    read = dict.fromkeys(_words(text, start, start + reach) for start in starts)
-    for words in filter(None, read):
+    for words in filter(None, (_words(text, start, start + reach) for start in starts)):
         yield words
         if named := tuple(dropwhile(_BEFORE.fullmatch, words)) if _BEFORE.fullmatch(words[0]) else ():
             yield named
@@ -50,15 +51,21 @@ def suspected(line: str) -> Iterator[tuple[str, ...]]:
 def _written_out(line: str) -> str:
     """The line with escapes, variables and alternatives in braces replaced by what they stand for."""
     text = _LITERAL.sub(lambda found: f"'{_ESCAPE.sub(_character, found[1])}'", line)
-    values = {"IFS": " "}
+    text = _ECHOED.sub(r"\1", text).replace('"$@"', "$@")
+    values = {"IFS": " ", "@": " ".join(_PLACED.findall(text)[:1])}
 
     def value(use: re.Match[str]) -> str:
         return values.get(use[1] or use[2] or "", use[3] or "")
 
-    for name, how, given in _SET.findall(text):
+    for name, how, given, listed in _SET.findall(text):
         known = values.get(name, "") if how == "+=" else ""
-        values[name] = (known + _USED.sub(value, given.strip("'\"")))[:_LONGEST_VALUE]
-    return _ALTERNATIVES.sub(lambda found: found[1 if "," in found[1] else 0].replace(",", " "), _USED.sub(value, text))
+        values[name] = (known + _USED.sub(value, given.strip("'\"") or "\n".join(listed.split())))[:_LONGEST_VALUE]
+    return _ALTERNATIVES.sub(_alternatives, _USED.sub(value, text))
+
+
+def _alternatives(braces: re.Match[str]) -> str:
+    before, inside, after = braces.groups()
+    return " ".join(f"{before}{each}{after}" for each in inside.split(",")) if "," in inside else braces[0]
 
 
 def _character(escape: re.Match[str]) -> str:

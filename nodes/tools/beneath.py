@@ -56,15 +56,18 @@ def content(tree: Path, parts: Sequence[str]) -> bytes | None:
     Raises PathRefused for all else, and for more than LARGEST bytes.
     """
     with _refusing(), suppress(FileNotFoundError), _folder(tree, parts[:-1]) as folder:
-        return _content(folder, parts[-1])[0]
+        return _content(folder, parts[-1] if parts else ".")[0]
     return None
 
 
 def replace(tree: Path, parts: Sequence[str], data: bytes, *, known: bytes | None) -> None:
     """Puts a file in the place of one whose bytes are `known` (None: of nothing), at once and with its mode.
 
-    Raises PathRefused where other bytes are there by now, or the disk does not take it.
+    Raises PathRefused where other bytes are there by now, the disk does not take it, or it could not be read again.
     """
+    if len(data) > LARGEST:
+        msg = f"would have {len(data)} bytes, more than the {LARGEST} that tools open"
+        raise PathRefused(msg)
     *folders, name = parts
     fresh = f".{secrets.token_hex(8)}.new"
     with _refusing(), _folder(tree, folders, make=True) as folder:

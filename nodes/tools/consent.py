@@ -4,19 +4,21 @@ import re
 from typing import Literal
 
 from backend_coordinator.domain.events import Noticed
-from backend_coordinator.nodes.permissions.added import add, added_rules
+from backend_coordinator.nodes.permissions.added import add, with_added
 from backend_coordinator.nodes.permissions.bash import judge_bash
 from backend_coordinator.nodes.permissions.rules import Rules, Ruling, most_specific
 from backend_coordinator.nodes.permissions.shell import NotRecognised, recognise
+from backend_coordinator.nodes.permissions.urls import judge_url
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
+from backend_coordinator.nodes.tools.paths import matches
 
 Kind = Literal["bash", "read", "edit", "webfetch"]
 
 
 def rules_of(bench: Bench, kind: Kind) -> Rules:
-    """The rules for one kind of call: what the specialist's file has, and what people added."""
+    """The rules for one kind of call: what the specialist's file has, and what people added; its denials stay."""
     own = dict(dict(bench.specialist.permission).get(kind, ()))
-    return {**own, **added_rules(bench.context.repository.user.root, bench.specialist.name, kind)}
+    return with_added(own, bench.context.repository.user.root, bench.specialist.name, kind)
 
 
 def permit(bench: Bench, kind: Kind, subject: str, ruling: Ruling) -> None:
@@ -45,22 +47,34 @@ def _exactly(kind: Kind, subject: str, rules: Rules) -> str | None:
         return _literal(subject)
     if judge_bash(subject, rules).decision == "allow":
         return None  # it is asked for another reason
-    try:
-        commands = recognise(subject)
-    except NotRecognised:
-        return None
-    rule = " ".join(_literal(word) for word in commands[0].words) if len(commands) == 1 else ""
+    rule = " ".join(map(_literal, _words(subject)))
     return rule if rule and judge_bash(subject, {**rules, rule: "allow"}).decision == "allow" else None
+
+
+def _words(line: str) -> tuple[str, ...]:
+    """The words of a line that is one command; else none."""
+    try:
+        commands = recognise(line)
+    except NotRecognised:
+        return ()
+    return commands[0].words if len(commands) == 1 else ()
 
 
 def _literal(word: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", word)
 
 
+def _fits(kind: Kind, subject: str, rule: str) -> bool:
+    if kind == "bash":
+        return most_specific(_words(subject) or subject.split(), {rule: "allow"}) is not None
+    if kind == "webfetch":
+        return judge_url(subject, {rule: "allow"}).decision == "allow"
+    return matches(subject, rule)
+
+
 def _add(bench: Bench, kind: Kind, rule: str, subject: str) -> None:
     """Keeps a rule for this and later runs."""
-    words = subject.split() if kind == "bash" else [subject]
-    if most_specific(words, {rule: "allow"}) is None:
+    if not _fits(kind, subject, rule):
         text = f"the rule {rule!a} does not fit what was asked, {subject!a}: it was kept, and this call approved"
         bench.context.ledger.record(Noticed(text=bench.context.redact(text)))
     add(bench.context.repository.user.root, bench.specialist.name, kind, rule)

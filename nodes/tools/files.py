@@ -13,8 +13,8 @@ from pydantic import Field
 
 from backend_coordinator.nodes.tools import beneath
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
-from backend_coordinator.nodes.tools.paths import matches, relative
-from backend_coordinator.nodes.tools.reach import files, reach
+from backend_coordinator.nodes.tools.paths import LONGEST, fits, relative
+from backend_coordinator.nodes.tools.reach import files, permitted, reach
 from backend_coordinator.nodes.tools.registry import tool
 from backend_coordinator.nodes.tools.texts import cut, edited, lines_of, rewritten, shown
 
@@ -52,7 +52,7 @@ async def grep(
     bench: Bench,
     pattern: Annotated[str, Field(description="a Python regular expression")],
     path: Annotated[str, Field(description="file or folder to search")] = ".",
-    glob: Annotated[str, Field(description="only paths that fit this glob")] = "**",
+    glob: Annotated[str, Field(max_length=LONGEST, description="only such files, as *.py or app/**/*.{js,ts}")] = "**",
     context: Annotated[int, Field(ge=0, le=10, description="lines to show before and after each hit")] = 0,
 ) -> str:
     """Searches text files line by line; gives `path:line: text` for each hit, 200 at the most."""
@@ -64,10 +64,12 @@ async def grep(
 
 @tool(repeatable=True)
 async def glob(
-    bench: Bench, pattern: Annotated[str, Field(description="a glob such as app/**/*.py; ** crosses folders")]
+    bench: Bench,
+    pattern: Annotated[str, Field(max_length=LONGEST, description="a glob such as *.py or app/**/*.{js,ts}")],
 ) -> str:
-    """Lists the files whose path fits a glob, one a line."""
-    paths = await asyncio.to_thread(lambda: [path for path in files(bench) if matches(path, pattern)])
+    """Lists the files that fit a glob, one a line: by name in any folder if it has no slash; ** crosses folders."""
+    wanted = pattern.removeprefix(f"{bench.tree}/")
+    paths = await asyncio.to_thread(lambda: [path for path in files(bench) if fits(path, wanted)])
     return _listed(paths) or "no file fits"
 
 
@@ -138,15 +140,14 @@ def _search(bench: Bench, pattern: str, where: tuple[str, str], context: int) ->
 
 
 def _places(bench: Bench, path: str, pattern: str) -> list[str]:
-    """The files to search, sorted."""
-    pure = relative(path, bench.tree)
+    """The files to search, sorted; the glob may count from the root or from `path`."""
+    pure = permitted(bench, "read", path)
     if (bench.tree / pure).is_dir():
-        names = sorted(files(bench, path, readable=True))
-    elif _content(bench, pure := reach(bench, "read", path)) is None:
+        names = [PurePosixPath(name) for name in sorted(files(bench, path, readable=True))]
+        return [str(name) for name in names if fits(str(name), pattern) or fits(str(name.relative_to(pure)), pattern)]
+    if _content(bench, reach(bench, "read", path)) is None:
         raise ToolRefused(f"there is no file {path}")
-    else:
-        names = [pure.as_posix()]
-    return [name for name in names if matches(name, pattern)]
+    return [pure.as_posix()]
 
 
 def _lines(bench: Bench, name: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -16,22 +18,30 @@ LONGEST = 1024
 """Bytes of a path; no name in it may have more than 255."""
 _CONFIGURATION = "backend-coordinator.toml"
 _PROTECTED = re.compile(rf"\.git|{re.escape(STATE_FOLDER)}|(?:git|backen)~\d+")
+_DEVICE = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9]")
 _ENVIRONMENT = re.compile(r"\.env(?:rc|[._*-].*)?|.+\.env")
 _EXAMPLE = re.compile(r"(?:.*[._-])?(?:example|sample|template|dist|defaults?)(?:[._-].*)?")
 _SECRET = re.compile(
-    r".+\.(?:pem|key|p12|pfx|jks|keystore|ppk|kdbx|tfstate)|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|credentials(?:\.json)?"
+    r".+\.(?:pem|key|p12|pfx|jks|keystore|ppk|kdbx|tfstate|tfvars(?:\.json)?)"
+    r"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|credentials(?:\.json)?"
     r"|\.netrc|_netrc|\.pgpass|\.my\.cnf|\.htpasswd|\.git-credentials|\.vault[-_]token|\.dockercfg|service-account.*\.json"
-    r"|client_secret.*\.json|secrets\.(?:ya?ml|json|toml)"
+    r"|client_secret.*\.json|\.?secrets?\.(?:ya?ml|json|toml)|\.secrets?"
 )
-_SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure"})
+_SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".envs", ".secrets"})
+_COPY = re.compile(r"(?:~|\.(?:bak|backup|old|orig|save|tmp))+$")
+"""How the name of a copy that a person or an editor made ends."""
 _STEERING = re.compile(
     r"\.(?:npmrc|pypirc|yarnrc(?:\.yml)?|gitconfig|gitmodules|ripgreprc|mcp\.json|(?:bash|zsh)rc|(?:bash_|z)?profile)"
 )
 _STEERING_FOLDERS = frozenset({".husky", ".vscode", ".idea", ".claude"})
 _FROM_OUTSIDE = re.compile(r"~|[A-Za-z]:|[A-Za-z][\w+.-]*://|\$\{?[A-Z_]+\}?(?:/|$)|%[A-Z_]+%")
 """How a path begins that a shell, Windows or a browser would not look for inside the tree."""
-_PIECES = re.compile(r"\*\*/|\*\*|\*|\?|\[(?P<escaped>[*?[])\]|[^*?[]+|\[")
-_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_PIECES = re.compile(
+    r"(?P<folders>(?<![^/])(?:\*\*/)+)|(?P<any>\*{2,})|(?P<some>\*)|(?P<one>\?)|\[(?P<escaped>[*?[])\]|[^*?[]+|\["
+)
+_WILD = {"folders": "(?:.*?/)??", "any": ".*?", "some": "[^/]*?"}
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_MOST_ALTERNATIVES = 100
 _ODD = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -83,6 +93,8 @@ def _malformed(path: str, tree: Path | None) -> str:
         return "it is not relative to the project's root"
     if ".." in (*pure.parts, *PurePosixPath(unquote(path)).parts) or "" in folded or any("/" in f for f in folded):
         return "it may lead out of the tree: write it without . and .. in between"
+    if any(map(_DEVICE.fullmatch, folded)):
+        return "it is the name of a device on Windows"
     if len(folded) > DEEPEST or len(path.encode()) > LONGEST or any(len(part.encode()) > 255 for part in pure.parts):
         return f"it is deeper than {DEEPEST} folders or too long"
     return ""
@@ -116,6 +128,7 @@ def _own(pure: PurePosixPath, rules: Rules) -> Ruling:
 
 def _asked(pure: PurePosixPath) -> str:
     *folders, name = [_folded(part) for part in pure.parts] or [""]
+    name = _COPY.sub("", name)
     if is_environment(name) or (_SECRET.fullmatch(name) and not _EXAMPLE.fullmatch(name)):
         return "such files hold secrets"
     if _SECRET_FOLDERS.intersection(folders):
@@ -130,10 +143,48 @@ def matches(path: str, pattern: str) -> bool:
 
     `[*]`, `[?]` and `[[]` are those letters themselves.
     """
-    return _regex(pattern.strip("/")).fullmatch(path) is not None
+    return _regex(pattern.removeprefix("./").strip("/"), "(?:/.*)?").fullmatch(path) is not None
+
+
+def fits(path: str, glob: str) -> bool:
+    """Whether a file's path fits a glob as ripgrep takes it.
+
+    Without a slash it fits the name in any folder; `{a,b}` is either, of which the first 100 count.
+    """
+    anchored = glob.removeprefix("./").lstrip("/") if "/" in glob else f"**/{glob}"
+    whole = f"{anchored}**" if anchored.endswith("/") else anchored
+    return any(_regex(each, "").fullmatch(path) for each in islice(_alternatives(whole), _MOST_ALTERNATIVES))
+
+
+def _alternatives(glob: str) -> Iterator[str]:
+    """The globs without braces that one with braces stands for."""
+    if found := _BRACES.search(glob):
+        for each in found[1].split(","):
+            yield from _alternatives(f"{glob[: found.start()]}{each}{glob[found.end() :]}")
+    else:
+        yield glob
 
 
 @lru_cache(maxsize=512)
-def _regex(pattern: str) -> re.Pattern[str]:
-    pieces = (_WILD.get(m[0]) or re.escape(m["escaped"] or m[0]) for m in _PIECES.finditer(pattern))
-    return re.compile("".join(pieces) + "(?:/.*)?")
+def _regex(glob: str, end: str) -> re.Pattern[str]:
+    """A glob, and what may follow, as a regular expression that takes no more than quadratic time.
+
+    What stands between two wildcards is taken where it comes first and, the groups being atomic, nowhere else: a later
+    place leaves less to the rest. Only the last wildcard, and the last that crosses folders, try on.
+    """
+    chunks = [[""]]  # each but the first begins with what crosses folders; its pieces begin with what does not
+    for piece in _PIECES.finditer(glob):
+        wild = _WILD.get(piece.lastgroup or "")
+        if wild is None:
+            chunks[-1][-1] += "[^/]" if piece["one"] else re.escape(piece["escaped"] or piece[0])
+        elif piece["some"]:
+            chunks[-1].append(wild)
+        else:
+            chunks.append([wild])
+    *before, last = chunks
+    closed = (f"(?>{_atomic(chunk)})" for chunk in before)
+    return re.compile("".join((*closed, _atomic(last[:-1]), last[-1], end)), re.DOTALL)
+
+
+def _atomic(pieces: list[str]) -> str:
+    return "".join((*pieces[:1], *(f"(?>{piece})" for piece in pieces[1:])))

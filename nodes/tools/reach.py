@@ -15,15 +15,24 @@ Deed = Literal["read", "edit"]
 
 
 def reach(bench: Bench, deed: Deed, path: str) -> PurePosixPath:
-    """A file's path below the tree, once it may be read or edited.
+    """A file's path below the tree, once it may be read or edited and its kind is seen.
+
+    Raises ToolRefused with the rule, NeedsConsent while a person is asked.
+    """
+    pure = permitted(bench, deed, path)
+    if not sees_path(bench.specialist, bench.task, pure.as_posix()):
+        raise ToolRefused(f"{pure} is withheld: {rule_for(bench.specialist, kind_of(pure.as_posix()))[1]}")
+    return pure
+
+
+def permitted(bench: Bench, deed: Deed, path: str) -> PurePosixPath:
+    """A path below the tree that rules and people let through; it leads over no link.
 
     Raises ToolRefused with the rule, NeedsConsent while a person is asked.
     """
     ruling = judge_path(path, bench.tree, rules_of(bench, deed), closed=_closed(bench))
     pure = relative(path, bench.tree)
     permit(bench, deed, path if ruling.decision == "deny" else pure.as_posix(), ruling)
-    if not sees_path(bench.specialist, bench.task, pure.as_posix()):
-        raise ToolRefused(f"{pure} is withheld: {rule_for(bench.specialist, kind_of(pure.as_posix()))[1]}")
     return pure
 
 
@@ -33,9 +42,9 @@ def files(bench: Bench, folder: str = ".", *, readable: bool = False) -> Iterato
     Raises ToolRefused where the folder cannot be listed.
     """
     rules, closed = rules_of(bench, "read"), _closed(bench)
-    permit(bench, "read", folder, judge_path(folder, bench.tree, rules, closed=closed))
+    start = permitted(bench, "read", folder)
     try:
-        for parts in files_below(bench.tree, relative(folder, bench.tree).parts):
+        for parts in files_below(bench.tree, start.parts):
             path = "/".join(parts)
             if not sees_path(bench.specialist, bench.task, path):
                 continue

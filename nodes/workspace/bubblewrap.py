@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import os
+import re
 import resource
 import shutil
 import signal
@@ -64,24 +65,24 @@ def bubblewrap(place: str, network: bool) -> tuple[str, ...]:
 def limited(limits: Mapping[str, int]) -> Iterator[tuple[list[str], tuple[int, int]]]:
     """Options by which what bubblewrap starts waits for its `limits`, by resource, and the open files they name.
 
-    From outside, since a program in between that limits itself takes as long as all the mounts. What cannot be
-    limited is killed.
+    From outside, since a program in between that limits itself is one more to start. What cannot be limited is killed.
     """
-    told, tells = os.pipe()
+    # In this order: two numbers in a row that are handed on make Python look at all that are open.
     waits, opens = os.pipe()
+    told, tells = os.pipe()
     loop = asyncio.get_running_loop()
 
     def limit() -> None:
         loop.remove_reader(told)
-        child = int(os.read(told, 100).split(b'"child-pid":')[1].split(b",")[0])
+        child = int(re.findall(rb"\d+", os.read(told, 100))[0])
         try:
             for name, most in limits.items():
                 number = getattr(resource, name)
                 hard = resource.prlimit(child, number)[1]
                 most = most if hard == resource.RLIM_INFINITY else min(most, hard)
                 resource.prlimit(child, number, (most, most))
-            # The kernel, short of memory, ends these first.
-            Path(f"/proc/{child}/oom_score_adj").write_text("1000", encoding="ascii")
+            with suppress(OSError):  # the kernel, short of memory, ends these first
+                Path(f"/proc/{child}/oom_score_adj").write_text("1000", encoding="ascii")
             os.write(opens, b"1")
         except OSError:
             with suppress(ProcessLookupError):

@@ -101,6 +101,8 @@ class Sandbox:
         if self.level == "bubblewrap":
             with limited({**_limits(profile), "RLIMIT_NPROC": profile.processes}) as (options, handles):
                 done = await start([command[0], *options, *command[1:]], handles=handles)
+            if done.output.startswith(f"bwrap: execvp {argv[0]}: No such file"):
+                done = replace(done, exit_code=127)
         else:
             done = await start(command)
         if done.exit_code in _TOO_LARGE or "File too large" in done.output:

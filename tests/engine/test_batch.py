@@ -203,6 +203,7 @@ def test_what_waits_is_told_beside_a_model_that_cannot_be_used(shop: Path) -> No
     assert "failed" not in said.stderr + said.stdout
 
 
+@pytest.mark.slow
 def test_as_many_work_at_once_as_was_said_and_no_more(shop: Path) -> None:
     together, lock, here = threading.Barrier(8), threading.Lock(), [0]
     most = 0
@@ -223,6 +224,7 @@ def test_as_many_work_at_once_as_was_said_and_no_more(shop: Path) -> None:
     assert most == 8
 
 
+@pytest.mark.slow
 def test_an_iteration_that_is_left_stops_its_runs_and_the_next_takes_them_up(shop: Path) -> None:
     names = [f"good-{number}" for number in range(4)]
     for result in batch(shop, *names, concurrency=2):
@@ -343,6 +345,7 @@ def test_half_a_line_is_taken_back_and_no_other_follows_it(tmp_path: Path) -> No
     assert path.read_text() == "whole\n"
 
 
+@pytest.mark.slow
 def test_a_result_that_finds_no_room_stops_the_others_and_none_is_lost(shop: Path) -> None:
     asked: set[str] = set()
 

@@ -203,7 +203,7 @@ def test_a_tool_call_no_rule_allows_waits_for_a_person_and_then_goes_on(shop: Pa
         run.result()
     (question,) = run.questions
     assert "echo hello > f1.txt" in question.text
-    assert question.choices == ("approve", "reject")
+    assert question.choices == ("approve", "approve_run", "reject")
     question.answer("approve", by="lead")
     report = run.result()
     assert report.accepted

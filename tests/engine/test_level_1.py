@@ -87,6 +87,7 @@ def test_a_declared_line_that_cannot_be_installed_goes_back_with_the_installer_s
     assert report.accepted
 
 
+@pytest.mark.slow
 def test_an_index_that_does_not_answer_blocks_and_the_same_work_passes_once_it_does(
     shop: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ async def test_a_new_dependency_is_noted_once_in_a_run_and_a_decision_of_each_de
 
 
 @pytest.mark.parametrize("shop", [UNDECLARED], indirect=True, ids=["undeclared"])
+@pytest.mark.slow
 def test_a_person_who_approves_an_undeclared_module_is_not_asked_about_its_distribution(
     shop: Path, wheels: Path
 ) -> None:

@@ -65,6 +65,7 @@ print("left")
     [(FORKED, "answered\n" * 3), (AT_ONCE, "1\n"), (LEFT, "left\n")],
     ids=["fork", "once", "end"],
 )
+@pytest.mark.slow
 def test_a_process_has_one_loop_that_works_and_ends_without_a_word(program: str, printed: str, tmp_path: Path) -> None:
     done = python("-W", "default::ResourceWarning", "-c", program, str(tmp_path / "new"))
     assert (done.stdout, done.returncode) == (printed, 0), done.stderr

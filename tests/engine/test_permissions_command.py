@@ -105,6 +105,14 @@ def test_a_line_that_cannot_be_read_is_answered_and_told_at_the_end(tmp_path: Pa
     assert [row["id"] for row in said if "error" in row] == [None, 1, 2, None, None]
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_no_line(tmp_path: Path, number: str) -> None:
+    lines = [f'{{"id": {number}, "command": "ls"}}', f'{{"id": {number}}}', '{"id": 1.5, "command": "ls"}']
+    code, said = checked(lines, cwd=tmp_path)
+    assert (code, [row["id"] for row in said]) == (2, [None, None, 1.5])
+    assert said[0]["error"] == f"{number} is no finite number"
+
+
 def test_each_line_is_answered_before_the_next_is_given(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*PROGRAM, "--jsonl", "--kind", "url"], cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -146,6 +154,18 @@ def test_a_specialist_s_own_rules_and_those_people_added_count(tmp_path: Path) -
     assert check("https://example.com/", *where).stdout.startswith("allow")
 
 
+def test_an_added_rule_undoes_no_denial_of_the_file(tmp_path: Path) -> None:
+    team, state = tmp_path / "team", tmp_path / ".backend-coordinator"
+    team.mkdir()
+    state.mkdir()
+    text = "---\nname: helper\ndescription: Helps.\npermission:\n  bash: {'make x': deny, 'make y': ask}\n---\nHelp.\n"
+    (team / "helper.md").write_text(text)
+    (tmp_path / "backend-coordinator.toml").write_text('roster = ["team"]\n')
+    (state / "permissions.yaml").write_text("helper: {bash: {make x: allow, make y: allow}}")
+    for line, decision in (("make x", "deny"), ("make y", "allow")):
+        assert check(line, "--specialist", "helper", "-w", str(tmp_path)).stdout.startswith(decision)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -183,4 +203,6 @@ def test_a_command_line_that_says_too_little_or_too_much_is_refused(args: tuple[
 
 def test_rules_that_are_not_there_are_a_usage_error(tmp_path: Path) -> None:
     assert "cannot be read" in check("ls", "--rules", str(tmp_path / "none")).stderr
+    missing = check("--kind", "path", "a", "--workspace", str(tmp_path / "none"))
+    assert (missing.returncode, missing.stdout) == (2, "")
     assert "no specialist is called" in check("ls", "--specialist", "nobody", "-w", str(tmp_path)).stderr

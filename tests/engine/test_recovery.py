@@ -81,6 +81,7 @@ def scene(shop: Path, tmp_path: Path) -> Scene:
     return Scene(shop, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_process_killed_during_a_model_call_goes_on_with_that_call(scene: Scene) -> None:
     scene.armed.touch()
     assert scene.drive() == -signal.SIGKILL
@@ -92,7 +93,7 @@ def test_a_process_killed_during_a_model_call_goes_on_with_that_call(scene: Scen
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param("*merge --no-ff*backend-T002*", id="after-a-delivery-before-its-merge"),
+        pytest.param("*commit-tree*-p*-p*backend-T002*", id="after-a-delivery-before-its-merge"),
         pytest.param(
             "*update-ref*refs/heads/backend-coordinator/*", id="before-the-branch-moves", marks=pytest.mark.slow
         ),
@@ -103,6 +104,7 @@ def test_a_process_killed_during_a_model_call_goes_on_with_that_call(scene: Scen
         pytest.param("*indexes/backend-T002*write-tree*", id="while-a-delivery-is-committed", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_process_killed_around_a_merge_repeats_no_model_call_and_merges_once(scene: Scene, moment: str) -> None:
     scene.kill_at_git(moment)
     assert scene.drive() == -signal.SIGKILL

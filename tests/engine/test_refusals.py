@@ -255,6 +255,7 @@ def test_a_base_that_a_new_repository_cannot_have_is_refused_before_it_is_made(p
     assert (plain.parent / folder).exists() == (folder == "plain")
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_makes_a_run_leaves_none_and_its_id_free(shop: Path, tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path

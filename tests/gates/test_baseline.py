@@ -58,6 +58,7 @@ async def test_an_old_failure_is_named_beside_a_pass(
     assert verdict.evidence[0].exit_code == 1
 
 
+@pytest.mark.slow
 async def test_a_new_failure_is_blamed_without_the_old_ones(tree: MakeTree, environment: Environment) -> None:
     wrong = HEAD | {"calc.py": MORE.replace("3 * n", "4 * n")}
     for old in (FAILS, BROKEN):

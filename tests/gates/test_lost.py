@@ -70,6 +70,7 @@ async def test_at_most_five_vanished_tests_are_named(tree: MakeTree, environment
     ],
     ids=["file renamed", "deleted with its code"],
 )
+@pytest.mark.slow
 async def test_tests_that_moved_or_went_with_their_code_are_unknown_by_name(
     after: dict[str, str], tree: MakeTree, environment: Environment
 ) -> None:
@@ -91,6 +92,7 @@ async def test_tests_of_before_that_cannot_be_run_leave_it_unknown(tree: MakeTre
     assert "coverage.py would run in place of a tool" in verdict.reason
 
 
+@pytest.mark.slow
 async def test_edited_tests_that_still_pass_are_kept(tree: MakeTree, environment: Environment) -> None:
     edited = TEST.replace("double(2) == 4", "double(3) == 6")
     verdict = await judge(BASE, {**BASE, "test_calc.py": edited}, tree, environment)
@@ -98,6 +100,7 @@ async def test_edited_tests_that_still_pass_are_kept(tree: MakeTree, environment
 
 
 @pytest.mark.parametrize(("more", "runs"), [({"test_more.py": IDLE}, 1), ({"test_calc.py": TEST + "\n"}, 2)])
+@pytest.mark.slow
 async def test_added_tests_cost_no_run_of_the_base(
     more: dict[str, str], runs: int, tree: MakeTree, environment: Environment
 ) -> None:

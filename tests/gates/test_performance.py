@@ -45,6 +45,7 @@ def handler(body: str, *, imports: str = "", parameters: str = "") -> str:
         (handler("import requests_async as requests; return await requests.get('x')"), None),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 async def test_only_what_runs_in_the_event_loop_must_not_block(
     text: str, name: str | None, tree: MakeTree, environment: Environment
 ) -> None:

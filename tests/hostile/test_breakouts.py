@@ -70,6 +70,7 @@ def _as_another(level: str, entries: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 async def test_nothing_gets_out_of_bubblewrap_as_another_user() -> None:
     await _possible("bubblewrap")
     entries = _entries()

@@ -148,6 +148,7 @@ def write_what_is_missing(told: Told) -> AIMessage:
     return told.calls("write", path=f"f{number}.txt", content=f"hello {number}\n")
 
 
+@pytest.mark.slow
 def test_eight_tasks_at_once_go_well_through_a_server_with_faults(tmp_path: Path) -> None:
     model = Numbered(script=department(plan(*map(task, range(1, 9))), write_what_is_missing))
     settings = QUICK.model_copy(update={"model": TERMS, "slots": 8})

@@ -118,6 +118,17 @@ def test_an_answer_as_a_rule_holds_for_later_runs_too(workspace: Path) -> None:
     assert "wc *: allow" in (workspace / ".backend-coordinator" / "permissions.yaml").read_text()
 
 
+@pytest.mark.parametrize(("rule", "fitting"), [("make x?", True), ("make *", True), ("make z", False)])
+def test_a_typed_rule_that_does_not_fit_is_told(workspace: Path, rule: str, fitting: bool) -> None:
+    run = asking(workspace, 'make "xy"').start(PLAN)
+    with pytest.raises(Waiting):
+        run.result()
+    run.questions[0].answer("approve_rule", by="lead", text=rule)
+    assert run.result().accepted
+    told = [event.text for event in run.events() if isinstance(event, Noticed) and "does not fit" in event.text]
+    assert bool(told) is not fitting
+
+
 def test_the_person_sees_the_whole_line_with_what_is_invisible(workspace: Path) -> None:
     run = asking(workspace, "wc \u200b\u0430.txt" + "\n" * 20 + "rm x").start(PLAN)
     with pytest.raises(Waiting):

@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend_coordinator.nodes.tools import beneath
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
 from backend_coordinator.nodes.tools.beneath import PathRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
-from backend_coordinator.nodes.tools.paths import judge_path, matches
+from backend_coordinator.nodes.tools.paths import fits, judge_path, matches
 
 ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "corpora/path_corpus.jsonl").read_text().splitlines()]
 DENIED = [
@@ -24,21 +27,23 @@ DENIED = [
     ".git::$INDEX_ALLOCATION/x", ".git:x", ".g\u200cit/x", "\uff0egit/x", ".\uff47it", ".backend-coordinator/runs",
     ".Backend-Coordinator", "backen~1", "backend-coordinator.toml", "BACKEND-COORDINATOR.TOML",
     "a\x00b", "a\nb", "a\rb", "a\tb", "a\x1b[2J", "a\u202eb", "a\u2028b", "\ufeffa", "a\ud800", "\u2100/x",
-    "/".join("d" * 65), "x" * 256, "\u00fc" * 128, "/".join(["a" * 200] * 6),
+    "NUL", "a/con", "Aux:x", "com1", "/".join("d" * 65), "x" * 256, "\u00fc" * 128, "/".join(["a" * 200] * 6),
 ]  # fmt: skip
 ASKED = [
     ".env", ".env.local", ".env.production", "a/.env", ".ENV", ".envrc", "prod.env", ".env_prod", "certs/server.pem",
     "tls.key", "id_rsa", "id_ed25519", ".ssh/config", ".netrc", ".pgpass", ".pypirc", ".npmrc", "web/.npmrc",
     ".aws/credentials", ".docker/config.json", ".kube/config", ".git-credentials", "credentials.json",
     "service-account-prod.json", "secrets.yaml", ".husky/pre-commit", ".vscode/tasks.json", ".bashrc",
-    ".gitmodules", ".mcp.json",
+    ".gitmodules", ".mcp.json", "terraform.tfvars", "prod.auto.tfvars.json", ".envs/prod", ".env~", ".secrets",
+    ".secrets/token", "secret.json", ".secrets.toml", "id_rsa.bak", "tls.key.old~", "terraform.tfstate.backup",
 ]  # fmt: skip
 ALLOWED = [
     ".", "a", "./a", "src//a.py", "src/./a.py", "src/a b/\u00fc.py", "src/u\u0308.py", "\u65e5\u672c/a.py", "a:b"[:1],
     "app/[id]/page.tsx", "app/$id.tsx", "src/$types.d.ts", "..a", "a..b", "a...", ".gitignore", ".gitattributes",
     ".github/workflows/ci.yml", "git", "git~/x", ".env.example", ".env.local.example", "example.env", ".env.sample",
     ".env.template", ".env.dist", "env.py", "environment.py", "keys.py", "key", "public.pem.md", "id_rsa.pub",
-    "docs/credentials.md", "tests/test_secrets.py", "100%.md", "a%20b", "package.json", "d/" * 63 + "x",
+    "docs/credentials.md", "tests/test_secrets.py", "100%.md", "a%20b", "package.json", "nul.py", "app/secret.py",
+    "secrets", "a.bak", ".env.example~", "terraform.tfvars.example", "d/" * 63 + "x",
 ]  # fmt: skip
 
 
@@ -236,3 +241,54 @@ async def test_rules_bind_reading_searching_and_editing_apart(bench: Bench) -> N
 )  # fmt: skip
 def test_globs_mean_what_users_expect(path: str, pattern: str, fits: bool) -> None:
     assert matches(path, pattern) is fits
+
+
+@pytest.mark.parametrize(
+    ("path", "glob", "fitting"),
+    [
+        ("main.py", "*.py", True), ("app/a/main.py", "*.py", True), ("app/main.py", "main.py", True),
+        ("app/a.sh", "*.{py,sh}", True), ("app/a.js", "*.{py,sh}", False), ("app/a.tsx", "app/*.{j,t}s{,x}", True),
+        ("a/b.c", "{a,{b,c}}/*.c", True), ("c/b.c", "{a,{b,c}}/*.c", True), ("app/{slug}.py", "app/{slug}.py", True),
+        ("app/main.py", "./app/*.py", True), ("app/a/main.py", "./app/*.py", False), ("main.py", "./*.py", True),
+        ("app/main.py", "./*.py", False), ("app/main.py", "/*.py", False), ("app/main.py", "app", False),
+        ("app/a/main.py", "app/", True), ("app/a/main.py", "app/*", False), ("app/a/b.py", "app/**/*.py", True),
+        ("app/b.py", "app/**/*.py", True), ("app/main.py", "**", True), ("app/main.py", "*", True),
+    ],
+)  # fmt: skip
+def test_globs_of_the_tools_mean_what_they_mean_to_ripgrep(path: str, glob: str, fitting: bool) -> None:
+    assert fits(path, glob) is fitting
+
+
+def backtracking(glob: str) -> str:
+    """The glob as the plainest regular expression, which may take for ever."""
+    plain = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    found = re.findall(r"(?<![^/])(?:\*\*/)+|\*\*+|.", glob)
+    return "".join(
+        plain.get(each[:3] if each.startswith("**/") else each) or (".*" if "**" in each else each) for each in found
+    )
+
+
+@given(st.text("ab/", max_size=14), st.text("ab/*?", max_size=10) | st.text("a*/", max_size=12))
+def test_a_glob_that_never_tries_twice_fits_what_one_that_does_fits(path: str, glob: str) -> None:
+    pattern = glob.strip("/")
+    assert matches(path, glob) is bool(re.fullmatch(backtracking(pattern) + "(?:/.*)?", path))
+
+
+@pytest.mark.parametrize(
+    "glob", ["*" * 16 + "z", "*a" * 30 + "z", "**a" * 30 + "z", "**/a*" * 30 + "z", "{a,b}" * 60, "**/" * 300 + "z"]
+)
+def test_no_glob_takes_long(glob: str) -> None:
+    for path in ("a" * 250, "a/" * 60 + "a", "ab" * 100 + "/" + "a" * 200):
+        assert not matches(path, glob)
+        assert not fits(path, glob)
+
+
+@pytest.mark.parametrize("name", ["read", "grep", "edit", "write"])
+async def test_the_root_and_a_path_too_long_are_refused_in_words(hostile: Bench, name: str) -> None:
+    more = {"write": {"content": "x"}, "edit": {"old": "a", "new": "b"}, "grep": {"pattern": "x"}}.get(name, {})
+    tool = tools_of(hostile.specialist)[name]
+    for path in () if name == "grep" else (".", str(hostile.tree)):
+        with pytest.raises(ToolRefused, match="is a folder, no regular file"):
+            await tool(hostile, {"path": path, **more})
+    with pytest.raises(ToolRefused, match="too long"):
+        await tool(hostile, {"path": "x" * 5000, **more})

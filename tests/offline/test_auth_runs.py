@@ -30,6 +30,7 @@ def committed(folder: Path, files: dict[str, str], message: str) -> None:
     git(folder, "commit", "-qm", message)
 
 
+@pytest.mark.slow
 def test_accounts_pass_their_own_checks_without_the_endpoints(tmp_path: Path) -> None:
     folder = on_disk(extended(NEW, {}, ("schema", "accounts")), tmp_path / "service")
     done = run(folder, "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "error")

@@ -35,6 +35,7 @@ npm ci && npm run build | npx tsc; npm test || npm run report
 ! (git diff --quiet) # nothing changed; rm x
 NODE_ENV=test CI=1 npm test -- --runInBand
 DEBUG=app:* npm test
+GIT_TERMINAL_PROMPT=0 git fetch
 PORT=3000 node server.js >/dev/null 2>&1 &
 git log --grep="fix$" --format="%h %s"
 git commit -m 'a; rm x' -m "b && \$HOME is \`pwd\` | $"

@@ -80,8 +80,32 @@ def test_every_text_has_a_ruling(line: str, rules: dict[str, Decision]) -> None:
         ("git log;" * 51 + "rm x", "deny"),
         ("git log " + "x" * 10_000, "ask"),
         ("git log " + "x" * 10_000 + "; rm x", "deny"),
+        ("eval " * 40 + "rm x", "deny"),
+        ("nohup " * 40 + "rm x", "deny"),
+        ("nohup " * 1600 + "rm x", "ask"),
+        ("find " + "-exec find " * 900, "ask"),
+        ("git log " + "{" * 9990, "allow"),
+        ("docker exec a " * 700, "ask"),
     ],
 )
 def test_the_most_specific_rule_decides(line: str, decision: Decision) -> None:
     rules: dict[str, Decision] = {"*": "ask", "git log *": "allow", "git *": "ask", "rm *": "deny"}
     assert judge_bash(line, rules).decision == decision
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "fits"),
+    [
+        ("*a" * 30, "a" * 5000 + "b", False),
+        ("*a" * 30, "b".join("a" * 30), True),
+        ("a*a*a *", "aXaaYa b c", True),
+        ("a*a*a *", "aa b a", True),
+        ("a*b?[cd]*e", "a bbc f e", True),
+        ("a*b?[cd]*e", "a b c e", False),
+        ("a *", "a", True),
+        ("a* *", "ab", True),
+        ("*" * 60 + "z", "y" * 5000, False),
+    ],
+)
+def test_stars_fit_any_words_and_are_tried_once(pattern: str, line: str, *, fits: bool) -> None:
+    assert judge_bash(line, {pattern: "deny"}).decision == ("deny" if fits else "ask")

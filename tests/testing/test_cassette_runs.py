@@ -43,6 +43,7 @@ def counted(report: Report) -> Usage:
     return report.usage.model_copy(update={"seconds": 0.0, "uncounted_calls": 0, "unpriced_calls": 0})
 
 
+@pytest.mark.slow
 def test_a_whole_run_is_replayed_in_another_folder_without_sockets(repository: Place, tmp_path: Path) -> None:
     shop, other = repository("here"), repository("elsewhere")
     with cassette(tmp_path / "three.jsonl", SCRIPTED) as model:

@@ -52,6 +52,7 @@ async def test_a_table_lives_as_long_as_the_process(environment: Environment) ->
     assert 'relation "t" does not exist' in again.output
 
 
+@pytest.mark.slow
 async def test_c5_passes_with_tests_that_need_it(tree: Path, tmp_path: Path) -> None:
     (tree / "app.py").write_text(
         "import os, subprocess\n\n\ndef add(one, two):\n"

@@ -14,6 +14,7 @@ import pytest
 
 from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.workspace import sandbox as sandbox_module
+from backend_coordinator.nodes.workspace.bubblewrap import limited
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed, execute
 from backend_coordinator.nodes.workspace.sandbox import BASH, INSTALL, STATIC, Profile, SandboxLevel, probe
@@ -171,6 +172,22 @@ async def test_more_memory_than_the_profile_gives_is_refused(level: SandboxLevel
     assert "MemoryError" in done.output
 
 
+async def test_no_process_under_bubblewrap_starts_without_its_limits(tree: Path) -> None:
+    code = "import resource as r; print([r.getrlimit(n)[1] for n in (r.RLIMIT_AS, r.RLIMIT_NPROC, r.RLIMIT_CORE)])"
+    code += "; print(open('/proc/self/oom_score_adj').read())"
+    done = await _run("bubblewrap", tree, code, replace(BASH, processes=50))
+    assert done.output == f"[{BASH.memory_bytes}, 50, 0]\n1000\n\n"
+
+
+async def test_what_cannot_be_limited_does_not_run(tree: Path) -> None:
+    with limited({"RLIMIT_NOFILE": -2}) as (options, handles):
+        command = (await sandbox_of("bubblewrap")).command(["touch", "made"], cwd=tree, profile=BASH)
+        command[1:1] = options
+        done = await execute(command, cwd=tree, env={"PATH": os.defpath}, seconds=20, handles=handles)
+    assert done.exit_code == 128 + signal.SIGKILL
+    assert not (tree / "made").exists()
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="the kernel does not count processes of root")
 async def test_a_fork_bomb_meets_its_limit_under_bubblewrap(tree: Path) -> None:
     code = """
@@ -206,8 +223,9 @@ async def test_hidden_files_and_folders_appear_empty_and_stay_as_they_are(tree: 
     assert not (tree / "none").exists()
 
 
-async def test_a_missing_program_is_exit_code_127(tree: Path) -> None:
-    environment = Environment((Unit("", "", None),), await probe("none"), (), tree)
+@pytest.mark.parametrize("level", ALL)
+async def test_a_missing_program_is_exit_code_127(level: SandboxLevel, tree: Path) -> None:
+    environment = Environment((Unit("", "", None),), await sandbox_of(level), (), tree)
     assert (await environment.run(["no-such-program"], tree, BASH)).exit_code == 127
 
 
@@ -233,11 +251,11 @@ async def test_bubblewrap_itself_is_not_looked_up_in_the_path_of_the_process(tre
     fake.write_text("#!/bin/sh\necho fake\n")
     fake.chmod(0o755)
     env = {"PATH": f"{tree}:{os.defpath}"}
-    command = sandbox.command(["echo", "real"], cwd=tree, env=env, profile=BASH)
+    command = sandbox.command(["echo", "real"], cwd=tree, profile=BASH)
     assert (await execute(command, cwd=tree, env=env, seconds=20)).output == "real\n"
 
 
 async def test_the_command_line_of_bubblewrap_runs_by_itself(tree: Path) -> None:
     sandbox = await sandbox_of("bubblewrap")
-    command = sandbox.command(["/bin/pwd"], cwd=tree, env={"PATH": os.defpath}, profile=BASH)
+    command = sandbox.command(["/bin/pwd"], cwd=tree, profile=BASH)
     assert (await execute(command, cwd=Path("/"), env={"PATH": os.defpath}, seconds=20)).stdout == f"{tree}\n"

@@ -1,39 +1,46 @@
 """What docker and docker compose do with their arguments: what of the host they reach."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from backend_coordinator.nodes.permissions.programs.effects import Concern, Effects
-from backend_coordinator.nodes.permissions.programs.options import Read, grammar, read, words
+from backend_coordinator.nodes.permissions.programs.options import REMOTE, Read, grammar, read, words
 
 _LEADING = grammar(
     "!-H= !--host= !-c= !--context= !--config= -D --debug -l= --log-level= -v --version --help",
     strict=True,
 )
 _COMPOSE = grammar(
-    "!-H= !--host= !-c= !--context= !-f=- /-f= /--file= /--env-file= /--project-directory= -p= --project-name= "
-    "--profile= --ansi= --progress= --parallel= --compatibility --dry-run --all-resources -v --version --verbose "
-    "--help",
+    "!-H= !--host= !-c= !--context= !-f=- !--file=- /-f= /--file= /--env-file= /--project-directory= -p= "
+    "--project-name= --profile= --ansi= --progress= --parallel= --compatibility --dry-run --all-resources -v "
+    "--version --verbose --help",
     strict=True,
 )
 _RUN = grammar(
-    "!--privileged !--pid= !--ipc= !--uts= !--userns= !--cgroupns= !--cgroup-parent= !--cap-add= !--device= "
-    "!--device-cgroup-rule= !--security-opt= !--volumes-from= !--runtime= !--sysctl= !--net=host !--network=host "
-    "!--group-add= !--device-read-bps= !--device-write-bps= !--use-api-socket /--env-file= /--cidfile= "
-    "/--label-file= -w= --workdir= -e= --env= -u= --user= --name= -p= --publish= -h= --hostname= -l= --label= -m= "
-    "--memory= -c= -a= --attach= --platform= --restart= --cpus= --ulimit= --shm-size= --expose= --entrypoint= "
-    "--tmpfs= --link= --log-driver= --log-opt= --dns= --add-host= --network-alias= --pull= --stop-signal= "
-    "--stop-timeout= --ip= --health-cmd= --health-interval= --health-timeout= --health-retries= --detach-keys= "
-    "--index= --memory-swap= --gpus= --annotation= --pids-limit= --cpuset-cpus= --domainname= --mac-address= "
-    "--isolation= --volume-driver= -v= --volume= --mount="
+    "/--env-file= -w= --workdir= -e= --env= -u= --user= --name= -p= --publish= -h= --hostname= -l= --label= -m= "
+    "--memory= --cap-drop= --platform= --restart= --cpus= --ulimit= --shm-size= --expose= --entrypoint= --tmpfs= "
+    "--link= --dns= --add-host= --network-alias= --pull= --stop-signal= --stop-timeout= --health-cmd= "
+    "--health-interval= --health-timeout= --health-retries= --health-start-period= --no-healthcheck --detach-keys= "
+    "--index= --pids-limit= -v= --volume= --mount= --net= --network= !--net=host !--network=host -d --detach -i "
+    "--interactive -t --tty -T --no-TTY --rm --init --read-only -q --quiet -P --publish-all --no-deps --build "
+    "--service-ports --use-aliases --remove-orphans --help -a= --attach= --memory-swap= --cpuset-cpus= --ip= --gpus=",
+    strict=True,
 )
 _BUILD = grammar(
-    "!--allow= !--ssh= !--network=host !--security-opt= !--cgroup-parent= !--add-host= !--builder= /-f= /--file= "
-    "/-o= /--output= /--build-context= /--secret= /--cache-to= /--cache-from= /--iidfile= /--metadata-file= -t= "
-    "--tag= --build-arg= --label= --target= --platform= --progress= --pull"
+    "!--allow= !--ssh= --network= !--network=host !--security-opt= !--cgroup-parent= !--add-host= !--builder= !--set= "
+    "/-f= /--file= /-o= /--output= /--build-context= /--secret= /--cache-to= /--cache-from= /--iidfile= "
+    "/--metadata-file= -t= --tag= --build-arg= --label= --target= --platform= --progress= --pull"
 )
+_BUILDS = frozenset({"build", "bake"})
+_VOLUME = re.compile(
+    r"(?:(?:^|,)(?:type=(?:volume|tmpfs)|(?:source|src)=[\w.-]+|(?:target|dst|destination)=[^,\"]+|readonly|ro"
+    r"|tmpfs-(?:size|mode)=\w+))+"
+)
+"""A mount that is no folder of this machine."""
 _OTHER = grammar("--filter= --format= --since= --until= --tail= --name= --label= --scale=")
 _GROUPS = frozenset({"container", "image", "builder", "buildx"})
 _IN_CONTAINER = frozenset({"run", "exec", "create"})
+_READS = frozenset({("context", "ls"), ("context", "show"), ("context", "inspect")})
 _KNOWN = words(
     """
     attach build bake commit compose config cp create diff down du events exec export help history image images
@@ -74,13 +81,13 @@ def _does(plain: tuple[str, ...], words: tuple[str, ...], before: tuple[Concern,
         perhaps += [found.operands[1:], (*(found.value("--entrypoint") or "").split(), *found.operands[1:])]
         concerns = (*found.concerns(plain[0], sub, operands=()), *_bound(found, sub))
     else:
-        found = read(rest, _BUILD if sub == "build" else _OTHER)
+        found = read(rest, _BUILD if sub in _BUILDS else _OTHER)
         concerns = (
             *found.concerns(plain[0], sub),
-            *(_context(found) if sub == "build" else ()),
-            *_unknown(plain[0], sub),
+            *(_context(found) if sub in _BUILDS else ()),
+            *_unknown(plain[0], sub, rest),
         )
-    return Effects(plain, concerns=(*before, *concerns), perhaps=tuple(perhaps))
+    return Effects(plain, concerns=(*before, *concerns), perhaps=tuple(perhaps), guesses=found.guesses)
 
 
 def _bound(found: Read, sub: str) -> Iterator[Concern]:
@@ -88,17 +95,17 @@ def _bound(found: Read, sub: str) -> Iterator[Concern]:
     for given in found.given:
         source, colon, _ = (given.value or "").partition(":")
         volume = given.name in ("-v", "--volume") and colon and ("/" in source or source[:1] in (".", "~"))
-        if volume or (given.name == "--mount" and "type=bind" in (given.value or "")):
+        if volume or (given.name == "--mount" and not _VOLUME.fullmatch(given.value or "")):
             yield Concern(f"{given.value} gives a folder of this machine to a container", (sub, given.word))
 
 
 def _context(found: Read) -> Iterator[Concern]:
     """A build from somewhere else."""
     for word in found.operands:
-        if word == "-" or "://" in word or word.startswith("git@"):
+        if word == "-" or "://" in word or REMOTE.match(word):
             yield Concern(f"{word} is built, which is not the workspace's", (word,))
 
 
-def _unknown(program: str, sub: str) -> Iterator[Concern]:
-    if sub not in _KNOWN:
+def _unknown(program: str, sub: str, rest: Sequence[str]) -> Iterator[Concern]:
+    if sub not in _KNOWN and (sub, *rest[:1]) not in _READS:
         yield Concern(f"{program} {sub} is a plugin, or changes the machine", (sub,))

@@ -21,7 +21,8 @@ class Effects:
 
     `runs` are command lines that it starts itself, `lines` texts that it gives to a shell. `perhaps` are command
     lines that count only where a rule denies them: run in a container, found as a package's own script, or read off
-    an option that nobody knows.
+    an option that nobody knows. `guesses` are such ones that count only in a command that is sure to run. `tool` is
+    what a package's runner runs: the package's own, or a program of the system.
     """
 
     plain: tuple[str, ...]
@@ -29,3 +30,5 @@ class Effects:
     lines: tuple[str, ...] = ()
     concerns: tuple[Concern, ...] = ()
     perhaps: tuple[tuple[str, ...], ...] = ()
+    guesses: tuple[tuple[str, ...], ...] = ()
+    tool: tuple[str, ...] = ()

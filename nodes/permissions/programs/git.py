@@ -48,11 +48,14 @@ _ROWS: Mapping[str, str] = {
     "filter-branch": "$--setup= $--env-filter= $--tree-filter= $--index-filter= $--parent-filter= $--msg-filter= "
     "$--commit-filter= $--tag-name-filter=",
     "grep": "$-O? -e=",
-    "log show diff whatchanged rev-list reflog format-patch blame": "-S= -G= -L=",
+    "log show diff whatchanged rev-list reflog format-patch": "-S= -G= -L=",
+    "blame annotate": "/-S= -L=",
     "help": "!-w !--web !-i !--info",
     "merge": "!-S? !-e -m=",
+    "pull": "!--rebase=interactive !--rebase=i",
     "rebase": "!-i !-S? $-x=",
-    "stash notes": "-m=",
+    "notes replace": "!-e -m=",
+    "stash": "-m=",
     "tag": "!-s !-u= !-v !-e !--sign !--local-user= !--verify -m=",
 }
 _ANY = grammar(_COMMON)
@@ -69,13 +72,15 @@ def git(argv: tuple[str, ...]) -> Effects:
     found = read(rest, _SUBCOMMANDS.get(sub, _ANY))
     text_first = sub == "grep" and found.value("-e", "-f") is None
     places = (*found.operands[1 if text_first else 0 :], *found.behind)
-    settings = [given.value or "" for given in lead.given if given.name == "-c"]
+    here = (*lead.given, *(found.given if sub == "clone" else ()))
+    settings = [given.value or "" for given in here if given.name in ("-c", "--config")]
+    texts = ((word,) for word in rest if sub == "config" and " " in word)
     return Effects(
         (argv[0], *lead.operands),
         runs=tuple(_bisected(sub, rest)),
         lines=(*found.lines, *_foreach(sub, rest), *(line for each in settings for line in _line(each))),
         concerns=(*_leading(lead), *_subcommand(sub, found), *found.concerns("git", sub, operands=places)),
-        perhaps=tuple((argv[0], *_alias(each), *rest) for each in dict.fromkeys(settings) if _alias(each)),
+        perhaps=(*texts, *((argv[0], *_alias(each), *rest) for each in dict.fromkeys(settings) if _alias(each))),
     )
 
 

@@ -10,9 +10,9 @@ from backend_coordinator.nodes.permissions.programs.options import Grammar, gram
 _ANSWERS = frozenset({"-h", "--help", "-v", "-V", "--version", "--test", "--run", "-c"})
 """Options by which an interpreter needs no script."""
 _INTERPRETERS: Mapping[str, str] = {
-    "node nodejs": "!-e= !--eval= !-p= !--print= !-pe= !-i !--interactive !--inspect !--inspect-brk !--inspect-wait "
-    "!--inspect-port= --test-name-pattern= --title= /-r= /--require= /--import= /--loader= /--experimental-loader= "
-    "/--env-file= /-C= /--conditions= --test /--run= -c --version --help",
+    "node nodejs tsx ts-node": "!-e= !--eval= !-p= !--print= !-pe= !-i !--interactive !--inspect !--inspect-brk "
+    "!--inspect-wait !--inspect-port= --test-name-pattern= --title= /-r= /--require= /--import= /--loader= "
+    "/--experimental-loader= /--env-file= /-C= /--conditions= --test /--run= -c --version --help",
     "python pypy": "!-c== !-i -W= -X= -m==",
     "perl": "!-e= !-E= !-i? !-d? !-s -0? -l? -C? /-I=",
     "ruby": "!-e= !-i? !-s /-I= /-r= /-C=",
@@ -27,7 +27,9 @@ _OTHERS: Mapping[str, str] = {
     "tar bsdtar": "!-I= $--use-compress-program= $--to-command= !--checkpoint-action= $--rsh-command= !--rmt-command= "
     "!-F= !-P !--info-script= !--new-volume-script= !--absolute-names /-f= /-C= /--file= /--directory=",
     "rsync scp sftp": "$-e= $--rsh= !--rsync-path= !--daemon !-S= !-o= !-F= !-D=",
+    "nodemon": "$-x= $--exec= -e= --ext= -w= --watch= -i= --ignore=",
     "sort": "$--compress-program= -k= -t=",
+    "concurrently": "-n= --names= -c= --prefix-colors= -p= --prefix= -m= --max-processes= -s= --success=",
     "fd fdfind": "!-x !-X !--exec !--exec-batch",
     "man vim vi view nvim ex emacs less gdb": "!-P= !-H !-c= !--cmd= !-S= !-s= !-u= !--eval= !-x= !-ex= !--args",
     "curl wget": "!-K= !--config= !--use-askpass= !--execute= -H= -A= -e= -X= -w= /-o= /-d= /-T= /-O=",
@@ -42,6 +44,7 @@ _SEARCH = grammar(
     "--exclude-dir -t= -T= --replace= /-f= /--file="
 )
 _MAKE_SETTING = re.compile(r"(?!\.?SHELL|MAKE)[A-Z_]+=[\w.,:@-]*", re.ASCII)
+_SCRIPT = re.compile(r"(?:npm|yarn|pnpm|bun|node):")
 _SED = re.compile(r"s([/|,#@])(?:(?!\1).)*\1(?:(?!\1).)*\1[gIip0-9]*|(?:[\d$]+(?:,[\d$]+)?)?[pdq=]")
 _QUOTED = re.compile(r"""(["'`])(.+?)\1""")
 _AWK = re.compile(r"system|getline|[|>@]|load")
@@ -53,13 +56,20 @@ def interpreter(argv: tuple[str, ...]) -> Effects:
     found = read(argv[1:], GRAMMARS[name], leading=name in _STARTS)
     concerns = [*found.concerns(argv[0])]
     answers = any(given.kind == "ask" or given.name in _ANSWERS for given in found.given)
-    if name in _STARTS and found.operands[:1] in ((), ("-",), ("/dev/stdin",)) and not answers:
+    if name in _STARTS and found.operands[:1] in ((), ("-",), ("/dev/stdin",), ("inspect",)) and not answers:
         concerns.append(Concern(f"{argv[0]} runs whatever comes in"))
     if "make" in name:
         settings = (word for word in found.operands if "=" in word and not _MAKE_SETTING.fullmatch(word))
         concerns += (Concern(f"{word} may change what {argv[0]} runs", (word,)) for word in settings)
-    codes = (given.value or "" for given in found.given if name in _STARTS and given.kind == "ask")
-    return Effects(argv, lines=found.lines, concerns=tuple(concerns), perhaps=tuple(_quoted(*codes)))
+    codes = (given.value or "" for given in found.given if given.kind == "ask")
+    perhaps = (each for code in codes for each in ((code.lstrip(":! "),), *_quoted(code)))
+    return Effects(argv, lines=found.lines, concerns=tuple(concerns), perhaps=tuple(perhaps))
+
+
+def concurrently(argv: tuple[str, ...]) -> Effects:
+    """concurrently: each word is a line, or the name of a script."""
+    found = read(argv[1:], GRAMMARS["concurrently"])
+    return Effects(argv, lines=tuple(word for word in found.operands if not _SCRIPT.match(word)))
 
 
 def python(argv: tuple[str, ...]) -> Effects:
@@ -82,7 +92,8 @@ def search(argv: tuple[str, ...]) -> Effects:
     scripts = patterns or found.operands[:skip] if bare(argv[0]) == "sed" else ()
     acts = (_acts(argv[0], script) for script in scripts if not _SED.fullmatch(script))
     places = (*found.operands, *found.behind)[skip:]
-    return Effects(argv, concerns=(*acts, *found.concerns(argv[0], operands=places)))
+    perhaps = tuple((re.sub(r"^[\d$,]*e\s*", "", script),) for script in scripts)
+    return Effects(argv, concerns=(*acts, *found.concerns(argv[0], operands=places)), perhaps=perhaps)
 
 
 def awk(argv: tuple[str, ...]) -> Effects:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from backend_coordinator.nodes.permissions.programs.effects import Concern
 
-Kind = Literal["ask", "line", "text", "path"]
+Kind = Literal["ask", "line", "text", "path", "strange"]
 _MARKS: Mapping[str, Kind] = {"!": "ask", "$": "line", "/": "path"}
 _OUT = re.compile(
     r"(?:^|=)(?:@?/(?!dev/(?:null|stdin|stdout|stderr)$)|@\.\./|~|file:)"
@@ -15,6 +15,9 @@ _OUT = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+REMOTE = re.compile(r"(?:data|git|https?|oci|ssh):|git@|github\.com/", re.IGNORECASE)
+"""What is fetched, and no file."""
+_TAILS = 50
 
 
 def words(text: str) -> frozenset[str]:
@@ -39,15 +42,19 @@ class Grammar:
 def grammar(*options: str, strict: bool = False) -> Grammar:
     """Reads the options' names: `-x` is a flag, `-x=` takes a value, `-x==` is the last one too, `-x?` glues it.
 
-    A mark before the name says what it is: `!` a concern (`!--net=host` only with that value), `$` too, the value
-    being a line for a shell, `/` a path; without a mark it is text, which is never a path.
+    A mark before the name says what it is: `!` a concern, `$` too, the value being a line for a shell, `/` a path;
+    without a mark it is text, which is never a path. `!--net=host` says it of that value alone.
     """
     kinds: dict[str, Kind] = {}
     valued, glued, last = set[str](), set[str](), set[str]()
     for option in sorted(" ".join(options).split()):
         kind, name = _MARKS.get(option[0], "text"), option.lstrip("!$/")
         bare = name.partition("=")[0].rstrip("?")
-        kinds.update({bare: "text", name: kind} if name[len(bare) :].strip("=?") else {bare: kind})
+        if name[len(bare) :].strip("=?"):
+            kinds.setdefault(bare, "text")
+            kinds[name] = kind
+            continue
+        kinds[bare] = kind
         valued |= {bare} if "=" in name else set()
         glued |= {bare} if name != bare else set()
         last |= {bare} if name.endswith("==") else set()
@@ -77,6 +84,12 @@ class Read:
         """What options give to a shell."""
         return tuple(given.value for given in self.given if given.kind == "line" and given.value)
 
+    @property
+    def guesses(self) -> tuple[tuple[str, ...], ...]:
+        """What the operands run where options that nobody knows may take words of them."""
+        strange = any(given.value is None and given.kind in (None, "strange") for given in self.given)
+        return tails(self.operands) if strange else ()
+
     def value(self, *names: str) -> str | None:
         """The last value of an option under any of its names; empty for a flag, None where it is not given."""
         return next((given.value or "" for given in reversed(self.given) if given.name in names), None)
@@ -88,11 +101,13 @@ class Read:
         """
         found: list[Concern] = []
         for given in self.given:
-            if given.kind in ("ask", "line"):
+            if given.kind in ("ask", "line", "strange"):
                 reason = f"{given.word} lets {' '.join(names)} run another program or act elsewhere"
                 found.append(Concern(reason, (*names[1:], given.word)))
             elif given.kind != "text" and given.value is not None:
                 found += outside(given.value, written=given.word)
+                if given.kind == "path" and REMOTE.match(given.value):
+                    found.append(Concern(f"{given.word} takes {given.value} from elsewhere", (given.word,)))
         return (*found, *outside(*((*self.operands, *self.behind) if operands is None else operands)))
 
 
@@ -101,6 +116,11 @@ def outside(*parts: str, written: str | None = None) -> Iterator[Concern]:
     for word in parts:
         if not _URL.match(word) and _OUT.search(word):
             yield Concern(f"{word} leads out of the workspace", (written or word,))
+
+
+def tails(argv: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Every end of a command line that may be one itself."""
+    return tuple(tuple(argv[place:]) for place in range(min(len(argv), _TAILS)))
 
 
 def read(argv: Sequence[str], known: Grammar, *, leading: bool = False) -> Read:
@@ -119,11 +139,17 @@ def read(argv: Sequence[str], known: Grammar, *, leading: bool = False) -> Read:
             operands.append(word)
             continue
         for name, value in _split(word, known):
-            taken = queue.pop() if value is None and name in known.valued and queue else value
+            takes = queue and (_takes(word, name, known) or f"{name}={queue[-1]}" in known.kinds)
+            taken = queue.pop() if value is None and takes else value
             given.append(Given(word, name, taken, _kind(name, taken, known)))
             if name in known.last:
                 return Read(tuple(given), tuple(reversed(queue)))
     return Read(tuple(given), tuple(operands))
+
+
+def _takes(word: str, name: str, known: Grammar) -> bool:
+    """Whether an option takes the next word: written short it may be another one, and must not hide that word."""
+    return name in known.valued and (not word.startswith("--") or word == name or known.kinds[name] in ("ask", "line"))
 
 
 def _is_option(word: str) -> bool:
@@ -131,7 +157,7 @@ def _is_option(word: str) -> bool:
 
 
 def _kind(name: str, value: str | None, known: Grammar) -> Kind | None:
-    return known.kinds.get(f"{name}={value}", known.kinds.get(name, "ask" if known.strict else None))
+    return known.kinds.get(f"{name}={value}", known.kinds.get(name, "strange" if known.strict else None))
 
 
 def _split(word: str, known: Grammar) -> list[tuple[str, str | None]]:
@@ -149,7 +175,7 @@ def _split(word: str, known: Grammar) -> list[tuple[str, str | None]]:
 
 
 def _full(name: str, known: Grammar) -> str:
-    """A long name that may be written short, as getopt lets it; where it could be several, the one that asks."""
-    if name in known.kinds:
+    """A long name that getopt lets one write short, a strict program not; where it could be several, what asks."""
+    if name in known.kinds or known.strict:
         return name
     return next((full for full in known.kinds if full.startswith(name) and "=" not in full), name)

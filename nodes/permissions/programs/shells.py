@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from backend_coordinator.nodes.permissions.programs.effects import Concern, Effects
-from backend_coordinator.nodes.permissions.programs.options import grammar, outside, read
+from backend_coordinator.nodes.permissions.programs.options import grammar, outside, read, words
 
 _SHELL = grammar("-o= -O= -c --norc --noprofile --posix --login !-s !-i !--rcfile= !--init-file= !--init-command= !-C=")
+SHELLS = words("sh bash dash zsh ksh mksh ash fish csh tcsh rbash")
 _END = frozenset({";", "+"})
 _RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _CHANGES = frozenset({"-delete", "-fprint", "-fprint0", "-fprintf", "-fls"})
@@ -18,7 +19,7 @@ _MATCHES = frozenset(
 
 def shell(argv: tuple[str, ...]) -> Effects:
     """A shell: the line behind `-c`, a script, or whatever comes in."""
-    found = read([word for word in argv[1:] if not re.fullmatch(r"\+[A-Za-z]+", word)], _SHELL, leading=True)
+    found = read([re.sub(r"^\+(?=[A-Za-z])", "-", word) for word in argv[1:]], _SHELL, leading=True)
     concerns = list(found.concerns(argv[0], operands=found.operands[:1]))
     if found.value("-c") is not None and found.operands:
         line, *rest = found.operands
@@ -43,7 +44,8 @@ def trap(argv: tuple[str, ...]) -> Effects:
 def unsettling(argv: tuple[str, ...]) -> Effects:
     """A builtin that may change what later commands of the line run."""
     concern = Concern(f"{argv[0]} may change what later commands run")
-    return Effects(argv, concerns=(concern, *outside(*argv[1:])))
+    values = tuple((word.partition("=")[2],) for word in argv[1:] if "=" in word)
+    return Effects(argv, concerns=(concern, *outside(*argv[1:])), perhaps=values)
 
 
 def printf(argv: tuple[str, ...]) -> Effects:
@@ -57,11 +59,11 @@ def find(argv: tuple[str, ...]) -> Effects:
 
 
 def _executed(argv: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    end = 0
     for place, word in enumerate(argv):
-        if word in _RUNS:
-            rest = argv[place + 1 :]
-            end = next((at for at, each in enumerate(rest) if each in _END), len(rest))
-            yield rest[:end]
+        if word in _RUNS and place >= end:
+            end = next((at for at in range(place, len(argv)) if argv[at] in _END), len(argv))
+            yield argv[place + 1 : end]
 
 
 def _acts(argv: tuple[str, ...]) -> Iterator[Concern]:

@@ -36,7 +36,7 @@ class Wrapper:
             concerns.append(Concern(f"{argv[0]} adds arguments that stand nowhere in the line", command[:1]))
         if not command and not lines:
             concerns.append(Concern(f"{argv[0]} without a command starts a shell or waits for one"))
-        return Effects(argv, () if lines else (command,), lines, tuple(concerns))
+        return Effects(argv, () if lines else (command,), lines, tuple(concerns), guesses=found.guesses)
 
 
 def _line_behind(command: tuple[str, ...], options: Grammar) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ _ROWS: Mapping[str, tuple[int, str]] = {
         "!--chroot= !-i !-s !-e !--login !--shell !--edit",
     ),
     "env": (0, "$-S= $--split-string= -u= --unset= !-C= !--chdir= -a= --argv0="),
-    "nohup setsid command builtin busybox toybox fakeroot tini valgrind numactl perf corepack cross-env": (0, ""),
+    "nohup setsid command builtin busybox toybox fakeroot tini valgrind numactl corepack cross-env dotenv": (0, ""),
     "xargs": (0, "-I= -n= -P= -L= -s= -d= -E= -i? -e? -l? --max-args= --max-procs= --delimiter= /-a= /--arg-file="),
     "parallel": (0, "-j= -n= -N= -I= -L= --jobs= --delay= --timeout= --colsep= --max-args= /-a= !-S="),
     "timeout": (1, "-s= -k= --signal= --kill-after="),
@@ -72,7 +72,7 @@ _ROWS: Mapping[str, tuple[int, str]] = {
     "exec": (0, "-a= -c -l"),
     "stdbuf": (0, "-i= -o= -e= --input= --output= --error="),
     "strace ltrace": (0, "-e= -p= -s= -P= -a= -b= -I= -O= -S= -X= -A= -n= -l= -u= !-o= !-E= !--output= !--env="),
-    "chroot taskset chrt setarch gosu su-exec": (1, "--userspec= --groups= -T= -P= -D="),
+    "perf chroot taskset chrt setarch gosu su-exec": (1, "--userspec= --groups= -T= -P= -D="),
     "flock": (1, "$-c= $--command= -w= -E= --timeout= --conflict-exit-code="),
     "unshare nsenter": (0, "-t= -S= -G= --target= --setuid= --setgid= --map-user= /-R= /--root= /-w= /--wd="),
     "systemd-run run0": (0, "--unit= --uid= --gid= --slice= --on-active= !-p= !-E= !-M= !-H= !--property="),
