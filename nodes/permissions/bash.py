@@ -51,9 +51,9 @@ def judge_bash(line: str, rules: Rules) -> Ruling:
     while queue:
         part, sure = queue.popleft()
         ruling, further = _line(part, rules) if isinstance(part, str) else _words(part, rules, sure=sure)
-        if ruling.decision == "deny":
+        if ruling and ruling.decision == "deny":
             return ruling
-        rulings += [ruling] if sure else []
+        rulings += [ruling] if ruling and sure else []
         for inner, certain in further:
             effort -= _STEP + sum(map(len, inner))
             each = (inner, sure and certain)
@@ -66,7 +66,8 @@ def judge_bash(line: str, rules: Rules) -> Ruling:
     return strictest(rulings)
 
 
-def _line(line: str, rules: Rules) -> tuple[Ruling, Further]:
+def _line(line: str, rules: Rules) -> tuple[Ruling | None, Further]:
+    """The ruling on a line as such, None where its commands decide."""
     try:
         commands = recognise(line)
     except NotRecognised as error:
@@ -75,16 +76,16 @@ def _line(line: str, rules: Rules) -> tuple[Ruling, Further]:
         return Ruling("ask", "nothing to run"), iter(())
     if len(commands) > MOST:
         return Ruling("ask", f"more than {MOST} commands in one line"), _unsure(suspected(line))
-    return strictest(map(_set, commands)), _commands(commands)
+    return next(filter(None, map(_set, commands)), None), _commands(commands)
 
 
-def _set(command: Command) -> Ruling:
-    """The ruling on what stands before a command's words."""
+def _set(command: Command) -> Ruling | None:
+    """The ruling on what stands before a command's words, None where it changes nothing."""
     if not command.words:
         return Ruling("ask", "it sets variables for later commands")
     names = (name for name, _ in command.assignments if name not in HARMLESS)
     name = next(names, None)
-    return Ruling("ask", f"it sets {name}, which may change what runs") if name else Ruling("allow", "it sets nothing")
+    return Ruling("ask", f"it sets {name}, which may change what runs") if name else None
 
 
 def _commands(commands: tuple[Command, ...]) -> Further:

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend_coordinator.nodes.permissions.bash import judge_bash
-from backend_coordinator.nodes.permissions.rules import Decision
+from backend_coordinator.nodes.permissions.rules import Decision, Ruling
 
 WORDS = st.sampled_from(["git", "log", "rm", "-rf", "pytest", "tests/a.py", "ls", "install", "x"])
 LINES = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
@@ -109,3 +109,7 @@ def test_the_most_specific_rule_decides(line: str, decision: Decision) -> None:
 )
 def test_stars_fit_any_words_and_are_tried_once(pattern: str, line: str, *, fits: bool) -> None:
     assert judge_bash(line, {pattern: "deny"}).decision == ("deny" if fits else "ask")
+
+
+def test_an_allow_names_its_rule() -> None:
+    assert judge_bash("CI=1 git status && git log", {"git *": "allow"}) == Ruling("allow", "rule 'git *'")
