@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.try_models import demand_models
-from backend_coordinator.nodes.workspace.orphans import sweep
+from backend_coordinator.nodes.workspace.orphans import discard, sweep
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import confinement
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
@@ -215,7 +214,7 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
         msg = f"run {run} ended on {context.repository.branch}, but its report.json is gone from {context.folder}"
         raise ConfigurationError(msg)
     if report.accepted:
-        shutil.rmtree(context.repository.trees, ignore_errors=True)  # checkouts only: all commits are in the repository
+        discard(context.repository.trees)  # checkouts only: all commits are in the repository
     return report
 
 

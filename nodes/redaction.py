@@ -80,9 +80,16 @@ class Redactor:
 
     def value(self, value: V) -> V:
         """The same value with every text in it redacted."""
-        text = value.model_dump_json()
-        masked = self(text)
-        return value if masked == text else type(value).model_validate_json(masked)
+        whole = value.model_dump(mode="json")
+        masked = self._each(whole)
+        return value if masked == whole else type(value).model_validate_json(json.dumps(masked))
+
+    def _each(self, part: object) -> object:
+        if isinstance(part, str):
+            return self(part)
+        if isinstance(part, dict):
+            return {name: self._each(inner) for name, inner in part.items()}
+        return [self._each(inner) for inner in part] if isinstance(part, list) else part
 
 
 def redactor_for(

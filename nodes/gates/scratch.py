@@ -15,6 +15,7 @@ from backend_coordinator.nodes.gates.evidence import digest, one_line
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.sandbox import TESTS, Profile
+from backend_coordinator.nodes.workspace.trees import opened
 
 QUICK = 120.0
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".coverage*", ".*_cache")
@@ -42,7 +43,7 @@ class Scratch:
         """Run in the unit at `root` with the profile of tests, for at most `seconds`."""
         profile: Profile = replace(TESTS, writable=(*TESTS.writable, self.results), seconds=seconds)
         done = await self.environment.run(argv, self.tree / root, profile)
-        for path in self.results.rglob("*"):
+        for path in list(opened(self.results)):
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 path.unlink()  # it would lead us elsewhere, or never end
         return done

@@ -22,7 +22,9 @@ _EXTRA_FILES = tuple(
 _IGNORED = frozenset({"node_modules", "venv", "__pycache__", "site-packages"})
 _BOUND = "-c "
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_REQUIREMENT = re.compile(rf"({_NAME})\s*(\[[\w\s,.-]*\])?\s*\(?([<>=!~][^;@/]*)?\)?\s*(;.*)?$")
+_REQUIREMENT = re.compile(rf"({_NAME})\s*+(\[[\w\s,.-]*+\])?+\s*+\(?+([<>=!~][^;@/]*+)?+\)?+\s*+(;.*)?$")
+"""Nothing is tried twice (`*+`): a long line of blanks must not take time that grows faster than it."""
+_LONGEST_LINE = 2000
 _UNCLEAN = re.compile(r"[^\S \t]|\s-|[$\\]")
 """A second line, an option or a variable of the installer's: each would be obeyed where the lines are handed on."""
 _ITSELF = re.compile(r"(?:(?:-e|--editable)[ =]\s*)?\.(?:\[[\w,-]*\])?$")
@@ -113,7 +115,7 @@ def _groups(tree: Path, folder: Path) -> Iterator[_Declared]:
     usual = ("requirements.txt", *_EXTRA_FILES)
     for name in usual:
         if (folder / name).is_file():
-            yield True, name, _file(tree, folder / name, ())
+            yield True, name, _file(tree, folder / name, {})
     if (folder / "pyproject.toml").is_file():
         yield from _pyproject(tree, folder)
     if (folder / "setup.cfg").is_file():
@@ -122,27 +124,32 @@ def _groups(tree: Path, folder: Path) -> Iterator[_Declared]:
         yield True, "setup.py", _setup_py(folder / "setup.py")
     for file in sorted({*folder.glob("*requirements*.txt"), *folder.glob("requirements/*.txt")}):
         if (name := file.relative_to(folder).as_posix()) not in usual:
-            yield False, name, _file(tree, file, ())
+            yield False, name, _file(tree, file, {})
 
 
-def _file(tree: Path, file: Path, seen: tuple[Path, ...]) -> Iterator[str]:
-    if file in seen or not file.resolve().is_relative_to(tree.resolve()):
-        raise Undeclared(f"{file.name} includes itself or a file outside the tree")
+def _file(tree: Path, file: Path, seen: dict[tuple[Path, str], bool], bound: str = "") -> Iterator[str]:
+    """The lines of `file` and of what it includes, each file once: `seen` tells which are still being read."""
+    if not file.is_file() or not (key := (file.resolve(), bound))[0].is_relative_to(tree.resolve()) or seen.get(key):
+        raise Undeclared(f"{file.name} includes itself or is no file of the tree")
+    if key in seen:
+        return
+    seen[key] = True
     text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
     for raw in text.splitlines():
         line = re.sub(r"(^|\s)#.*$", "", raw)
-        line = re.sub(r"\s+--hash[= ]\S+", "", line).strip()
-        if included := re.fullmatch(r"(?:-r|--requirement)[ =]?\s*(\S+)", line):
-            yield from _file(tree, file.parent / included[1], (*seen, file))
-        elif bounded := re.fullmatch(r"(?:-c|--constraint)[ =]?\s*(\S+)", line):
-            inner = _file(tree, file.parent / bounded[1], (*seen, file))
-            yield from (f"{_BOUND}{line.removeprefix(_BOUND)}" for line in inner)
+        line = re.sub(r"\s--hash[= ]\S+", "", line).strip()
+        if included := re.fullmatch(r"(-r|--requirement|-c|--constraint)[ =]?\s*(\S+)", line):
+            within = bound if "r" in included[1][:3] else _BOUND
+            yield from _file(tree, file.parent / included[2], seen, within)
         elif line and not _ITSELF.match(line):
-            yield checked(line, file.name)
+            yield bound + checked(line, file.name)
+    seen[key] = False
 
 
 def checked(line: str, where: str) -> str:
     """`line` when it names a package of the index by name; raises Undeclared otherwise."""
+    if len(line) > _LONGEST_LINE:
+        raise Undeclared(f"{where}: the line {line.strip()[:40]!r}... has more than {_LONGEST_LINE} characters")
     if not _REQUIREMENT.match(line.strip()) or _UNCLEAN.search(line.strip()):
         raise Undeclared(f"{where}: {line.strip()!r} is refused, name a released package and its version instead")
     return line.strip()
@@ -159,10 +166,10 @@ def _pyproject(tree: Path, folder: Path) -> Iterator[_Declared]:
     for extra, lines in sorted(_table(project, "optional-dependencies").items()):
         yield extra in _WANTED, f"pyproject.toml, extra {extra}", _expanded(lines, project)
     for group in sorted(groups):
-        yield group in _WANTED, f"pyproject.toml, group {group}", _group(groups, group, ())
+        yield group in _WANTED, f"pyproject.toml, group {group}", _group(groups, group, set())
     dynamic = _table(_table(_table(tool, "setuptools"), "dynamic"), "dependencies").get("file", ())
     for name in [dynamic] if isinstance(dynamic, str) else _strings(dynamic):
-        yield True, name, _file(tree, folder / name, ())
+        yield True, name, _file(tree, folder / name, {})
     poetry = _table(tool, "poetry")
     for key in ("dependencies", "dev-dependencies"):
         yield True, "pyproject.toml", _poetry(_table(poetry, key))
@@ -180,22 +187,25 @@ def _check_python(wanted: str) -> None:
 def _expanded(lines: object, project: Mapping[str, object]) -> Iterator[str]:
     """The lines, with what the extras of the project itself stand for."""
     own, extras = str(project.get("name", "")), _table(project, "optional-dependencies")
+    named: dict[str, None] = {}
     for line in _strings(lines):
         match = _REQUIREMENT.match(line.strip())
         if own and match and normal(match[1]) == normal(own):
-            named = (inner for extra in re.findall(r"[\w.-]+", match[2] or "") for inner in _strings(extras.get(extra)))
-            yield from (checked(inner, "pyproject.toml") for inner in named if own not in inner)
+            named |= dict.fromkeys(re.findall(r"[\w.-]+", match[2] or ""))
         else:
             yield checked(line, "pyproject.toml")
+    inners = (inner for extra in named for inner in _strings(extras.get(extra)))
+    yield from (checked(inner, "pyproject.toml") for inner in inners if own not in inner)
 
 
-def _group(groups: Mapping[str, object], name: str, seen: tuple[str, ...]) -> Iterator[str]:
+def _group(groups: Mapping[str, object], name: str, seen: set[str]) -> Iterator[str]:
+    seen.add(name)
     entries = groups.get(name, ())
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, str):
             yield checked(entry, "pyproject.toml")
         elif isinstance(entry, dict) and (inner := str(entry.get("include-group"))) not in seen:
-            yield from _group(groups, inner, (*seen, name))
+            yield from _group(groups, inner, seen)
 
 
 def _poetry(table: Mapping[str, object]) -> Iterator[str]:

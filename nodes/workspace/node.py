@@ -86,6 +86,8 @@ def _show(source: Path, place: Path) -> None:
 
 
 def _link(source: Path, place: Path) -> None:
+    if place.is_symlink() or not place.is_dir():
+        place.unlink(missing_ok=True)  # the tree's code put it there, to have us write elsewhere
     place.mkdir(exist_ok=True)
     for entry in os.scandir(source):
         inner = place / entry.name

@@ -1,6 +1,7 @@
 """What killed processes left behind: found when a run is taken up, and removed where no living run can need it."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from backend_coordinator.nodes.workspace.trees import NEW_PREFIX, remove
@@ -26,12 +27,24 @@ def clear(git_dir: Path, trees: Path) -> None:
 def sweep(all_trees: Path, runs: Path) -> None:
     """Remove the checkouts of runs that no longer exist, and from `runs` what was never finished.
 
-    The checkouts of every other run stay, whether a process drives it or not: it can be resumed from them.
+    The checkouts of every other run stay, whether a process drives it or not: it can be resumed from them. So do those
+    of a workspace whose state folder is gone: it may have been moved, or not be mounted now.
     """
     for trees in all_trees.glob("*"):
-        owner = trees / _OWNER
-        if owner.is_symlink() and not owner.exists():
-            remove(trees)
+        with suppress(OSError):  # no link: not of a run, or another sweep was first
+            git_dir = (trees / _OWNER).readlink()
+            if git_dir.parent.parent.parent.is_dir() and not git_dir.exists():
+                discard(trees)
     for half in runs.glob(f"{NEW_PREFIX}*"):
-        if half.stat().st_mtime < time.time() - _UNFINISHED:
-            remove(half)
+        with suppress(OSError):  # no other run is to fail of it
+            if half.stat().st_mtime < time.time() - _UNFINISHED:
+                remove(half)
+
+
+def discard(trees: Path) -> None:
+    """Remove the checkouts of one run as far as it is possible; while any is left, a later sweep can tell whose."""
+    with suppress(OSError):  # another sweep may be at it as well
+        for entry in trees.iterdir():
+            if entry.name != _OWNER:
+                remove(entry)
+        remove(trees)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from backend_coordinator.nodes.tools.paths import fits
 from backend_coordinator.nodes.workspace.manifest import Undeclared, roots_below
 
 _TABLES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
@@ -22,6 +23,9 @@ _RANGE = r"(?![.~]?[./])(?!.*\.(?:tgz|tar|tar\.gz)$)[\w.*+ <>=~^|-]*"
 # npm takes what begins with a dot for a folder and what ends like an archive for a file.
 _SPEC = re.compile(rf"workspace:[\w.*^~+-]*|npm:(?P<alias>{_NAME})(?:@{_RANGE})?|{_RANGE}")
 _PLACE = re.compile(rf"(?P<folder>.*?)/?node_modules/{_NAME}(?:/node_modules/{_NAME})*")
+
+_MOST_PATTERNS, _LONGEST_PATTERN, _MOST_TRIALS = 100, 200, 100_000
+"""What a list of workspaces may hold, so that reading it takes no more than seconds."""
 
 _Data = Mapping[str, object]
 
@@ -115,21 +119,22 @@ def _members(folder: Path, manifest: _Data) -> tuple[str, ...]:
         patterns = patterns.get("packages")
     if (folder / "pnpm-lock.yaml").is_file() and (folder / "pnpm-workspace.yaml").is_file():
         patterns = (_yaml(_text(folder, "pnpm-workspace.yaml"))).get("packages")
+    listed = patterns if isinstance(patterns, list) else []
+    if not all(isinstance(each, str) and len(each) <= _LONGEST_PATTERN and "{" not in each for each in listed):
+        raise Undeclared(f"each of the workspaces must be a text without braces of at most {_LONGEST_PATTERN} letters")
+    places = roots_below(folder, lambda place: (place / "package.json").is_file()) if listed else []
+    if len(listed) > _MOST_PATTERNS or len(listed) * len(places) > _MOST_TRIALS:
+        raise Undeclared(f"{len(listed)} workspaces for {len(places)} folders are too many: name fewer patterns")
     found: dict[str, None] = {}
-    for pattern in map(str, patterns if isinstance(patterns, list) else ()):
+    for pattern in listed:
         wanted = pattern.removeprefix("!").removeprefix("./").rstrip("/")
         if wanted in {"", "."}:
             continue
         if wanted.startswith("/") or ".." in Path(wanted).parts:
             raise Undeclared(f"the workspace {pattern!r} lies outside of the project")
-        there = {place.relative_to(folder).as_posix() for place in folder.glob(wanted) if _is_member(folder, place)}
+        there = {place for place in places if place and fits(place, f"/{wanted}")}
         found = {key: None for key in found if key not in there} if pattern[0] == "!" else found | dict.fromkeys(there)
     return tuple(sorted(found))
-
-
-def _is_member(folder: Path, place: Path) -> bool:
-    inside = place.resolve() == folder.resolve() / place.relative_to(folder)  # no link on the way
-    return inside and "node_modules" not in place.parts and (place / "package.json").is_file()
 
 
 def _specs(data: _Data, where: str) -> Iterator[tuple[str, str]]:
@@ -196,7 +201,9 @@ def _pnpm_lock(text: str) -> Iterator[str]:
 
 
 def _yaml(text: str) -> _Data:
-    data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    # Refuses merged keys (<<): each level of them can hold the one below many times over.
+    unmerged = {"flatten_mapping": lambda _loader, _node: None}
+    data = yaml.load(text, Loader=type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), unmerged))
     return data if isinstance(data, dict) else {}
 
 

@@ -4,7 +4,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,16 +139,19 @@ def compare(git: Git, base: str, head: str) -> Changes:
 def refuse_nested(folder: Path) -> None:
     """Raise NestedRepository when anything below `folder` is named `.git`.
 
-    Raises ProcessRefused for a pipe in the place of one of git's own files, on which it would wait for ever.
+    Raises ProcessRefused for a pipe in the place of one of git's own files, on which it would wait for ever, and for
+    a folder that cannot be opened, which git would leave out silently.
     """
-    for directory, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            if name.lower() == ".git":
-                path = Path(directory, name).relative_to(folder)
-                raise NestedRepository(f"{path} makes a repository inside the repository: remove it")
-        for name in _RULES.intersection(files):
-            if not stat.S_ISREG(mode := Path(directory, name).lstat().st_mode) and not stat.S_ISLNK(mode):
-                raise ProcessRefused(f"{Path(directory, name).relative_to(folder)} is not a regular file: remove it")
+
+    def refuse(error: OSError) -> None:
+        path = os.path.relpath(error.filename, folder)
+        raise ProcessRefused(f"{path} cannot be read ({error.strerror}): remove it") from error
+
+    for path in opened(folder, refuse):
+        if path.name.lower() == ".git":
+            raise NestedRepository(f"{path.relative_to(folder)} makes a repository inside the repository: remove it")
+        if path.name in _RULES and stat.S_IFMT(path.lstat().st_mode) not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
+            raise ProcessRefused(f"{path.relative_to(folder)} is not a regular file: remove it")
 
 
 def refuse_submodule_work(git: Git, folder: Path, index: Path) -> None:
@@ -179,15 +183,32 @@ def walk(folder: Path, skipped: frozenset[str] = frozenset()) -> Iterator[Path]:
         yield from (Path(directory, name) for name in sorted((*files, *links)) if name not in skipped)
 
 
+def opened(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """All that lies below `folder`, where every folder is made ours to read and write, whatever its writer forbade.
+
+    `onerror` gets the error of a folder that cannot be listed nevertheless; without it such a folder is left out.
+    """
+    _open(folder)
+    for directory, folders, files in os.walk(folder, onerror=onerror):
+        for name in folders:
+            _open(Path(directory, name))
+        yield from (Path(directory, name) for name in (*folders, *files))
+
+
+def _open(folder: Path) -> None:
+    with suppress(OSError):  # gone, or another user's: who then lists or removes it learns so
+        mode = folder.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            folder.chmod(stat.S_IMODE(mode) | 0o700)
+
+
 def remove(folder: Path) -> None:
     """Delete `folder` and all below it, also what its writer made unreadable."""
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    elif folder.exists():
-        for directory, _, _ in os.walk(folder):
-            for entry in os.scandir(directory):
-                if entry.is_dir(follow_symlinks=False):
-                    os.chmod(entry.path, 0o700)
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+    else:
+        for _ in opened(folder):
+            pass
         shutil.rmtree(folder)
 
 

@@ -1,6 +1,7 @@
 """Faults of worktrees and of the merge queue, on real git: conflicts, broken merges, a busy user, crashes, locks."""
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.merge import merge_delivery
-from backend_coordinator.nodes.workspace.orphans import sweep
+from backend_coordinator.nodes.workspace.orphans import clear, discard, sweep
 from backend_coordinator.nodes.workspace.repository import Prepared, RunRepository
 from backend_coordinator.nodes.workspace.trees import NestedRepository
 from backend_coordinator.nodes.workspace.user_repository import open_workspace
@@ -294,6 +295,58 @@ def test_f070_checkouts_of_runs_that_are_gone_are_removed_and_of_no_other(
     assert (kept / "T1" / "app.py").is_file()
     assert (dead.exists(), strange.is_dir()) == (False, True)
     assert sorted(path.name for path in runs.iterdir()) == [".new-now", "done"]
+
+
+def _orphan(home: Path, trees: Path) -> Path:
+    """The checkouts of a run in the workspace `home` that does not exist any more."""
+    git_dir = home / "state" / "runs" / "r1" / "git"
+    (git_dir / "indexes").mkdir(parents=True)
+    clear(git_dir, trees)
+    for number in range(200):
+        (trees / f"T{number}").mkdir()
+    shutil.rmtree(git_dir.parent)
+    return trees
+
+
+def test_f070_checkouts_of_a_workspace_that_is_elsewhere_now_stay(tmp_path: Path) -> None:
+    trees = _orphan(tmp_path / "shop", tmp_path / "all" / "r1")
+    (tmp_path / "shop").rename(tmp_path / "moved")
+    sweep(tmp_path / "all", tmp_path / "none")
+    assert (trees / "T1").is_dir()
+    (tmp_path / "moved").rename(tmp_path / "shop")
+    sweep(tmp_path / "all", tmp_path / "none")
+    assert not trees.exists()
+
+
+def test_f070_sweeps_at_once_are_not_in_each_others_way(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (runs / ".new-old" / "run").mkdir(parents=True)
+    os.utime(runs / ".new-old", (0, 0))
+    trees = [_orphan(tmp_path / f"shop{number}", tmp_path / "all" / f"r{number}") for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        for swept in [pool.submit(sweep, tmp_path / "all", runs) for _ in range(3)]:
+            swept.result()
+    sweep(tmp_path / "all", runs)  # each may have given way to another
+    assert [path.exists() for path in (*trees, runs / ".new-old")] == [False] * 4
+
+
+def test_f070_checkouts_that_were_removed_in_part_can_still_be_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = _orphan(tmp_path / "shop", tmp_path / "all" / "r1")
+    last, rmdir = [name for name in os.listdir(trees) if name != ".owner"][-1], os.rmdir
+
+    def busy(path: str, *, dir_fd: int | None = None) -> None:
+        if Path(path).name == last:
+            raise OSError(errno.EBUSY, "busy")
+        rmdir(path, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", busy)
+        discard(trees)
+    assert (trees / ".owner").is_symlink()
+    sweep(tmp_path / "all", tmp_path / "none")
+    assert not trees.exists()
 
 
 def test_f071_work_inside_a_submodule_is_refused_instead_of_lost(repo: Path, git: GitCall) -> None:

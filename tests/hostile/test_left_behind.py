@@ -41,3 +41,12 @@ async def test_results_are_neither_links_nor_pipes(environment: Environment, tmp
         assert sorted(os.listdir(place)) == ["a", "d"]
         scratch.script("rehearse")
     assert victim.read_text() == "untouched"
+
+
+async def test_a_link_in_a_closed_folder_of_results_is_removed(environment: Environment, tmp_path: Path) -> None:
+    async with copied(environment.tree, environment) as scratch:
+        place = scratch.results
+        command = f"mkdir -p {place}/d/e; ln -s {tmp_path} {place}/d/e/out; chmod 555 {place}/d/e; chmod 0 {place}/d"
+        assert (await scratch.run(["sh", "-c", command])).exit_code == 0
+        assert [folder.stat().st_mode & 0o700 for folder in (place / "d", place / "d/e")] == [0o700, 0o700]
+        assert not os.listdir(place / "d" / "e")

@@ -14,6 +14,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from backend_coordinator import Waiting
 from backend_coordinator.domain.objective import Objective
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.domain.verdict import Evidence, Outcome, Verdict
 from backend_coordinator.graph.coordinator import Run
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.models import offline
@@ -191,6 +193,14 @@ def test_a_value_of_the_domain_keeps_its_type(tmp_path: Path) -> None:
     secret, plain = Objective(text='say "k3yZ0Q9xw7"'), Objective(text="say nothing")
     assert redact.value(secret) == Objective(text=f'say "{MASK}"')
     assert redact.value(plain) is plain
+
+
+def test_each_text_of_a_value_is_masked_by_itself() -> None:
+    begun, ended = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    told = Verdict(id="C5", verdict=Outcome.FAIL, reason=begun, tree=ended, evidence=(Evidence(tool="12345678"),))
+    assert Redactor(("12345678",)).value(told) == told.model_copy(update={"evidence": (Evidence(tool=MASK),)})
+    counted = Usage(input_tokens=123456789)
+    assert Redactor(("12345678",)).value(counted) is counted
 
 
 def telling(canary: str) -> Callable[[Told], AIMessage]:

@@ -1,5 +1,6 @@
 """What a unit declares is read, and what cannot be installed safely is refused with a reason."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,41 @@ def test_every_unit_of_a_monorepo_is_found_and_caches_are_not(tree: Path) -> Non
         (tree / name).mkdir(parents=True)
         (tree / name / "pyproject.toml").write_text("[project]\nname='x'\n")
     assert [manifest.root for manifest in find_manifests(tree)] == ["services/a", "services/b"]
+
+
+def test_a_file_that_is_included_over_and_over_is_read_once(tree: Path) -> None:
+    for level in range(40):
+        (tree / f"r{level}.txt").write_text(f"-r r{level + 1}.txt\n-r ./r{level + 1}.txt\na{level}\n")
+    (tree / "r40.txt").write_text("-c limits.txt\n-r limits.txt\n")
+    (tree / "limits.txt").write_text("last<2\n")
+    manifest = _only(tree, requirements_txt="-r r0.txt\n")
+    assert manifest.problem is None
+    assert len(manifest.requirements) == 41
+    assert (manifest.requirements[-1], manifest.pins) == ("last<2", ("last<2",))
+
+
+def test_a_group_that_is_included_over_and_over_is_read_once(tree: Path) -> None:
+    groups = [f'g{n} = [{{include-group = "g{n + 1}"}}, {{include-group = "g{n + 1}"}}]\n' for n in range(40)]
+    manifest = _only(tree, pyproject_toml=f"[dependency-groups]\n{''.join(groups)}g40 = ['a']\n")
+    assert {group.lines for group in manifest.optional} == {("a",)}
+    assert len(manifest.optional) == 41
+
+
+def test_an_extra_that_is_named_over_and_over_is_read_once(tree: Path) -> None:
+    lines, extra = ["shop[mail]"] * 10_000, [f"a{n}" for n in range(1000)]
+    text = f"[project]\nname = 'shop'\ndependencies = {lines}\n[project.optional-dependencies]\nmail = {extra}\n"
+    assert set(_only(tree, pyproject_toml=text).requirements) == set(extra)
+
+
+@pytest.mark.parametrize("line", [f"a{' ' * 1900}@", f"a{' ' * 100_000}@", f"a>{' ' * 100_000}@", "a" * 2001])
+def test_a_long_line_is_refused_at_once(tree: Path, line: str) -> None:
+    problem = str(_only(tree, requirements_txt=f"{line}\n").problem)
+    assert problem.startswith("the project: requirements.txt: ")
+    assert len(problem) < 2100
+
+
+def test_what_is_included_is_a_file_and_no_loop_of_links_or_pipe(tree: Path) -> None:
+    (tree / "loop.txt").symlink_to("loop.txt")
+    os.mkfifo(tree / "pipe.txt")
+    for name in ("loop", "pipe"):
+        assert f"{name}.txt" in str(_only(tree, requirements_txt=f"-r {name}.txt\n").problem)

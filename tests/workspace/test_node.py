@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend_coordinator.nodes.workspace.environment import Environment, build
+from backend_coordinator.nodes.workspace.node import NodeUnit
 from backend_coordinator.nodes.workspace.package_json import Packages, find_packages
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import BASH, TESTS, Sandbox, SandboxLevel
@@ -341,6 +342,27 @@ def test_a_workspace_outside_of_the_project_is_refused(pattern: str, tree: Path)
     assert "outside" in str(_only(tree, {"package.json": {"workspaces": [pattern]}}).problem)
 
 
+@pytest.mark.parametrize("patterns", [["a/{b,c}"], [1], ["a" * 201], ["a/*"] * 101, [["a"]]])
+def test_a_list_of_workspaces_that_could_take_long_is_refused(patterns: list[object], tree: Path) -> None:
+    assert "workspaces" in str(_only(tree, {"package.json": {"workspaces": patterns}}).problem)
+
+
+def test_texts_within_texts_of_a_pnpm_workspace_are_not_written_out(tree: Path) -> None:
+    ten = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    listed = "\n".join(["a0: &a0 [x]", *ten, "packages: *a11"])
+    files = {"package.json": "{}", "pnpm-lock.yaml": "", "pnpm-workspace.yaml": listed}
+    assert "must be a text" in str(_only(tree, files).problem)
+    merged = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    assert "merge" in str(_only(tree, {"pnpm-workspace.yaml": "\n".join(["a0: &a0 {x: 1}", *merged])}).problem)
+
+
+def test_many_wildcards_of_a_workspace_take_no_longer_than_few(tree: Path) -> None:
+    deep = "/".join("d" * 60)
+    _write(tree, {f"{deep}/package.json": {}})
+    wild = ["**/" * 30 + "z", "**/*/" * 20 + "z", "*/**/" * 20 + "**"]
+    assert _only(tree, {"package.json": {"workspaces": wild}}).members == (deep,)
+
+
 def test_a_member_behind_a_link_is_none(tree: Path, tmp_path: Path) -> None:
     _write(tmp_path / "outside", {"package.json": {"name": "secret"}})
     (tree / "packages").mkdir()
@@ -364,3 +386,18 @@ def test_a_pnpm_lock_names_packages_of_a_registry_only(resolution: str, tree: Pa
     packages = _only(tree, {"package.json": manifest, "pnpm-lock.yaml": good, "pnpm-workspace.yaml": "packages: [x]"})
     assert (packages.problem, packages.installer, packages.locked) == (None, "pnpm", {"a", "@b/c"})
     assert "'a@1.0.0'" in str(_only(tree, {"pnpm-lock.yaml": lock.format(resolution)}).problem)
+
+
+def test_links_in_the_place_of_folders_of_packages_lead_nowhere(tree: Path, tmp_path: Path) -> None:
+    place, outside = tmp_path / "place", tmp_path / "outside"
+    _write(place / "node_modules", {"words/index.js": "", "@types/words/index.d.ts": "", ".bin/greet": ""})
+    outside.mkdir()
+    unit = NodeUnit("", "", place=place)
+    unit.show(tree)
+    for name in ("@types", ".bin"):
+        shutil.rmtree(tree / "node_modules" / name)
+        (tree / "node_modules" / name).symlink_to(outside)
+    unit.show(tree)
+    assert list(outside.iterdir()) == []
+    assert (tree / "node_modules/@types/words").readlink() == place / "node_modules/@types/words"
+    assert (tree / "node_modules/.bin/greet").exists()

@@ -1,13 +1,30 @@
 """Trees of any folder, git or not, without a trace in it."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backend_coordinator.errors import WorkspaceError
-from backend_coordinator.nodes.workspace.trees import tree_of_directory
+from backend_coordinator.errors import ProcessRefused, WorkspaceError
+from backend_coordinator.nodes.workspace.trees import NestedRepository, refuse_nested, remove, tree_of_directory
 from tests.support.fingerprint import fingerprint
 from tests.workspace.conftest import GitCall
+
+
+@pytest.fixture
+def ours() -> Iterator[Path]:
+    """A folder of a user whom modes bind: where root runs the tests, they are another user meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        if root := os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_a_checkout_gives_what_is_tracked_or_not_ignored(repo: Path, git: GitCall, tmp_path: Path) -> None:
@@ -87,3 +104,30 @@ def test_a_base_is_refused_in_a_folder_that_is_no_repository(tmp_path: Path) -> 
     (tmp_path / "plain").mkdir()
     with pytest.raises(WorkspaceError, match=r"in no git repository.*: leave out --base"):
         tree_of_directory(tmp_path / "plain", scratch=tmp_path / "scratch", base="HEAD")
+
+
+def test_folders_that_were_closed_are_removed(ours: Path) -> None:
+    (ours / "work" / "inner").mkdir(parents=True)
+    (ours / "work" / "inner" / "a.py").write_text("1")
+    (ours / "work" / "inner").chmod(0o500)
+    (ours / "work").chmod(0)
+    remove(ours / "work")
+    assert list(ours.iterdir()) == []
+
+
+def test_a_repository_in_a_closed_folder_is_refused(ours: Path) -> None:
+    (ours / "work" / "inner" / ".git").mkdir(parents=True)
+    (ours / "work" / "inner").chmod(0)
+    (ours / "work").chmod(0)
+    with pytest.raises(NestedRepository, match=r"^inner/\.git makes"):
+        refuse_nested(ours / "work")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
+def test_a_folder_that_cannot_be_opened_is_refused(ours: Path) -> None:
+    (ours / "work").mkdir()
+    os.seteuid(0)
+    (ours / "work" / "theirs").mkdir(mode=0o700)
+    os.seteuid(65534)
+    with pytest.raises(ProcessRefused, match=r"^theirs cannot be read"):
+        refuse_nested(ours / "work")
