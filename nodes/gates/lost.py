@@ -64,14 +64,16 @@ class Weakened(NamedTuple):
     fewer: tuple[str, ...] = ()
 
 
-def weakened_tests(base: Tree, head: Tree, changed: frozenset[str]) -> Weakened:
-    """The tests of changed files that hold fewer assertions than their old version did."""
+def weakened_tests(base: Tree, head: Tree, changed: frozenset[str], before: TestRun) -> Weakened:
+    """The tests of changed files that passed in `before` and hold fewer assertions than their old version did."""
     emptied: list[str] = []
     fewer: list[str] = []
     for path in sorted(path for path in changed if is_test(path) and path in head.files and path.endswith(".py")):
         after = _assertions(head.read(path) or "")
+        module = path.removesuffix(".py").replace("/", ".")
+        passed = {test.rpartition("::")[2].partition("[")[0] for test in before.passing if test.startswith(module)}
         for name, count in _assertions(base.read(path) or "").items():
-            left = after.get(name, count)
+            left = after.get(name, count) if name in passed else count
             (fewer if left else emptied).extend([f"{path}::{name}"] if left < count else [])
     return Weakened(tuple(emptied), tuple(fewer))
 

@@ -127,7 +127,7 @@ async def _python_tests(base: Tree | None, head: Tree, changed: frozenset[str], 
     if new := sorted(run.failing.keys() - {*old_failures(run, before), *hidden}):
         return _blamed(run, new, before)
     lost = lost_tests(base, head, before, run) if base else Lost()
-    weakened = weakened_tests(base, head, changed) if base else Weakened()
+    weakened = weakened_tests(base, head, changed, before) if base else Weakened()
     if reason := _missing(lost, weakened):
         return says("C5", Outcome.FAIL, reason, run.evidence)
     verdict = _judge(base, head, code, run, before)
