@@ -189,8 +189,6 @@ npm --prefix ./frontend run build
 npm -C packages/api test
 yarn --cwd packages/api test
 pnpm -C packages/api test
-npm install --registry=https://registry.npmjs.org/
-npm ci --registry https://registry.npmjs.org/
 npx tsx src/a.ts
 npx ts-node src/a.ts
 npx nodemon server.js

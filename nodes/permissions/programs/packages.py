@@ -8,8 +8,8 @@ from backend_coordinator.nodes.permissions.programs.options import Read, grammar
 
 _COMMON = (
     "/-C= !-g /--prefix= /--dir= /--cwd= /--cache= !--global --location= !--location=global !--script-shell= "
-    "!--shell= !--node-options= !--registry= --registry=https://registry.npmjs.org/ "
-    "--registry=https://registry.npmjs.org !--userconfig= !--globalconfig= !--global-dir= !--global-folder= "
+    "!--shell= !--node-options= !--registry= "
+    "!--userconfig= !--globalconfig= !--global-dir= !--global-folder= "
     "!--modules-folder= !--use-yarnrc= !--git= !--viewer= !--editor= !--browser= !--proxy= !--https-proxy= "
     "!--http-proxy= !--cafile= !--strict-ssl !--init-module= !--allow-build= !--dangerously-allow-all-builds "
     "!--unsafe-perm !--preload= !--config= !--ignore-scripts=false !--pnpmfile= !--global-pnpmfile= "
