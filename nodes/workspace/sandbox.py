@@ -183,7 +183,8 @@ async def confinement(mode: Mode, *, trusted: bool = False) -> Sandbox:
     """
     found = await probe(mode)
     if found.level == "none" and mode == "auto" and not trusted:
-        raise WorkspaceError(f"no sandbox works here: {_ADVICE['none']}, or consent to none with `--sandbox none`")
+        msg = f"no sandbox works here: {_ADVICE['none']}, or consent to none with `--sandbox none`"
+        raise WorkspaceError(f'{msg} or the setting sandbox = "none"')
     return found
 
 
