@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
-from tests.support.openai_server import Json, answered, chunks, completion
+from tests.support.openai_server import Json, Listening, answered, chunks, completion
 
 DONE = "data: [DONE]\n\n"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -240,7 +240,7 @@ class Server:
     port: int = 0
     _kept: list[socket.socket] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _listening: ThreadingHTTPServer | None = None
+    _listening: Listening | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -261,8 +261,7 @@ class Server:
 
     def up(self) -> None:
         """Begins to listen; the port stays the same."""
-        self._listening = ThreadingHTTPServer(("127.0.0.1", self.port), partial(_Handler, self))
-        self._listening.daemon_threads = True
+        self._listening = Listening(("127.0.0.1", self.port), partial(_Handler, self))
         self.port = self._listening.server_port
         threading.Thread(target=self._listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 

@@ -20,6 +20,13 @@ USAGE = {
 }
 
 
+class Listening(ThreadingHTTPServer):
+    """Takes many connections at once; with the usual five, the rest wait for the kernel to send again."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
     """Serves `model`; the value is the environment that leads a client there."""
@@ -55,8 +62,7 @@ def serving(model: BaseChatModel) -> Iterator[dict[str, str]]:
 
         def log_message(self, format: str, *args: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Listening(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -39,6 +39,7 @@ class Site:
     asked: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     port: int = 0
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     async def resolve(self, host: str, port: int) -> list[tuple[str, int]]:
         """Every name that is not listed leads here."""
@@ -52,18 +53,34 @@ class Site:
         return Fetcher(self.resolve, _public_here, tls)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection; it is closed whatever becomes of the request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving[task] = writer
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await self.answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
+        finally:
+            writer.close()
+
+    async def answer(self, request: str, writer: asyncio.StreamWriter) -> None:
         """One request."""
-        with suppress(OSError, asyncio.IncompleteReadError):
-            request = (await reader.readuntil(b"\r\n\r\n")).decode()
-            self.requests.append(request)
-            host = next(line[6:] for line in request.splitlines() if line.lower().startswith("host: "))
-            answer = self.answers.get(host + request.split(" ")[1], page("no", status="404 Not Found"))
-            if isinstance(answer, bytes):
-                writer.write(answer)
-                await writer.drain()
-            else:
-                await answer(writer)
-        writer.close()
+        self.requests.append(request)
+        host = next(line[6:] for line in request.splitlines() if line.lower().startswith("host: "))
+        answer = self.answers.get(host + request.split(" ")[1], page("no", status="404 Not Found"))
+        if isinstance(answer, bytes):
+            writer.write(answer)
+            await writer.drain()
+        else:
+            await answer(writer)
+
+    async def end(self) -> None:
+        """Leaves no connection behind: a writer that outlives its loop complains in some later test."""
+        for task in self.serving:
+            task.cancel()
+        await asyncio.gather(*self.serving, return_exceptions=True)
+        for writer in self.serving.values():
+            writer.transport.abort()
 
 
 def _public_here(address: Address) -> bool:
@@ -77,4 +94,8 @@ async def site(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None)
     server = await asyncio.start_server(it.serve, HERE, 0, ssl=tls)
     it.port = server.sockets[0].getsockname()[1]
     async with server:
-        yield it
+        try:
+            yield it
+        finally:
+            server.close()
+            await it.end()
