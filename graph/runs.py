@@ -38,7 +38,7 @@ from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.try_models import demand_models
-from backend_coordinator.nodes.workspace.orphans import discard, sweep
+from backend_coordinator.nodes.workspace.orphans import discard, sweep, trees_of
 from backend_coordinator.nodes.workspace.repository import RunRepository
 from backend_coordinator.nodes.workspace.sandbox import confinement
 from backend_coordinator.nodes.workspace.user_repository import exclude, open_workspace
@@ -128,7 +128,7 @@ class Runs:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as scratch:
             fresh = Path(scratch, "run")
             fresh.mkdir(mode=0o700)
-            RunRepository.create(fresh / "git", _trees(name), user, name)
+            RunRepository.create(fresh / "git", trees_of(self.folder / name, cache_folder()), user, name)
             ledger = Ledger.create(fresh / "run.sqlite")
             for key, value in notes.items():
                 ledger.note(key, value if key == "settings" else redact(value))
@@ -164,7 +164,7 @@ class Runs:
         if self.report(run) is None:
             settings = with_present_models(settings, self.settings, self.workspace)
         user = open_workspace(self.workspace, base=_noted(ledger, "base", run))
-        sweep(_trees(run).parent, self.folder)
+        sweep(cache_folder() / "trees", self.folder)
         added.read(user.root)
         roster = roster_with(*(user.root / folder for folder in settings.roster))
         model = self.model or _noted(ledger, "model", run)
@@ -176,7 +176,7 @@ class Runs:
             settings=settings,
             roster=roster,
             model=model,
-            repository=RunRepository.load(folder / "git", _trees(run), user, run),
+            repository=RunRepository.load(folder / "git", trees_of(folder, cache_folder()), user, run),
             ledger=replace(ledger, redact=redact),
             sandbox=await confinement(settings.sandbox, trusted=ours(model, roster, settings)),
             redact=redact,
@@ -274,10 +274,6 @@ def _finished_siblings(tasks: Sequence[Any]) -> dict[str, TaskResult]:
         for name, result in ((task.result or {}).get("results") or {}).items():
             found[name] = TaskResult.model_validate(result)
     return found
-
-
-def _trees(run: str) -> Path:
-    return cache_folder() / "trees" / run
 
 
 def _unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationError:

@@ -17,7 +17,7 @@ OTHERS = frozenset({8080, 8443})
 _URL = re.compile(
     r"(https?)://(\[[^]@/?#]*\]|[^][:@/?#]+)(?::([0-9]{1,5}))?(/[^?#]*)?(\?[^#]*)?(?:#.*)?", re.IGNORECASE
 )
-_PATTERN = re.compile(r"(?:([^:/]*)://)?([^:/]*)(?::([^/]*))?(/.*)?", re.DOTALL)
+_PATTERN = re.compile(r"(?:([^:/]*)://)?(\[[^]/]*:[^]/]*\]|[^:/]*)(?::([^/]*))?(/.*)?", re.DOTALL)
 
 
 class UrlRefused(ValueError):
@@ -115,4 +115,6 @@ def _pieces(pattern: str) -> tuple[str, str, str, str]:
         host = in_punycode(host)
     except HostRefused:
         host = host.lower()
+    if ":" in host:
+        host = host.strip("[]")  # an address; brackets would stand for one letter among those within
     return scheme or "*", host.rstrip("*") or "*", port or "*", path or "*"

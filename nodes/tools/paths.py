@@ -19,7 +19,7 @@ LONGEST = 1024
 _CONFIGURATION = "backend-coordinator.toml"
 _PROTECTED = re.compile(rf"\.git|{re.escape(STATE_FOLDER)}|(?:git|backen)~\d+")
 _DEVICE = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9]")
-_ENVIRONMENT = re.compile(r"\.env(?:rc|[._*-].*)?|.+\.env")
+_ENVIRONMENT = re.compile(r"(?:\.env(?:rc|[._*-].*)?|.+\.env)~?")
 _EXAMPLE = re.compile(r"(?:.*[._-])?(?:example|sample|template|dist|defaults?)(?:[._-].*)?")
 _SECRET = re.compile(
     r".+\.(?:pem|key|p12|pfx|jks|keystore|ppk|kdbx|tfstate|tfvars(?:\.json)?)"

@@ -11,7 +11,7 @@ from backend_coordinator.nodes.permissions.bash import judge_bash
 from backend_coordinator.nodes.permissions.rules import Ruling
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.consent import permit, rules_of
-from backend_coordinator.nodes.tools.masks import MOST, withheld
+from backend_coordinator.nodes.tools.masks import MOST, identities, put_back, withheld
 from backend_coordinator.nodes.tools.reach import reach
 from backend_coordinator.nodes.tools.registry import tool
 from backend_coordinator.nodes.workspace.sandbox import BASH
@@ -47,9 +47,12 @@ async def bash(bench: Bench, command: Annotated[str, Field(description="one simp
     environment = await bench.context.environment(bench.tree)
     bench.begin()
     profile = replace(BASH, hidden=tuple(hidden) if len(hidden) <= MOST else ())
+    places = identities(hidden)
     done = await environment.run(["bash", "-c", "--", command], bench.tree, profile)
+    moved = put_back(bench.tree, places)
+    told = "".join(f"\n[{path} is withheld from this specialist and was put back]" for path in moved)
     ending = "timed out" if done.timed_out else "stopped" if done.exit_code is None else f"exit {done.exit_code}"
-    return f"{done.output}\n[{ending}]"
+    return f"{done.output}{told}\n[{ending}]"
 
 
 def _ruling(bench: Bench, command: str, hidden: int) -> Ruling:

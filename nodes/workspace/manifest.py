@@ -107,7 +107,7 @@ def _read(tree: Path, root: str) -> Manifest:
 def _readable(lines: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(dict.fromkeys(line for line in lines if not line.startswith(_BOUND)))
-    except (Undeclared, OSError, ValueError):
+    except (Undeclared, OSError, ValueError, RecursionError):
         return ()
 
 
@@ -216,7 +216,11 @@ def _poetry(table: Mapping[str, object]) -> Iterator[str]:
         if not isinstance(version, str):
             raise Undeclared(f"pyproject.toml: {name} is not a released package with a version")
         extras = ",".join(_strings(wanted.get("extras"))) if isinstance(wanted, dict) else ""
-        yield checked(f"{name}{f'[{extras}]' if extras else ''}{_bounds(version.strip())}", "pyproject.toml")
+        try:
+            bounds = _bounds(version.strip())
+        except (IndexError, ValueError):
+            raise Undeclared(f"pyproject.toml: {name} = {version[:40]!r} names no version") from None
+        yield checked(f"{name}{f'[{extras}]' if extras else ''}{bounds}", "pyproject.toml")
 
 
 def _bounds(version: str) -> str:
@@ -253,7 +257,7 @@ def _setup_py(file: Path) -> Iterator[str]:
             continue
         try:
             lines = ast.literal_eval(node.value)
-        except ValueError:
+        except (ValueError, TypeError):
             raise Undeclared(f"{file.name} computes {node.arg}: list the requirements in requirements.txt") from None
         yield from (checked(line, file.name) for line in ([lines] if isinstance(lines, str) else _strings(lines)))
 

@@ -66,9 +66,10 @@ class NodeUnit:
         """
         for member in ("", *self.members) if self.place else ():
             source, folder = Path(str(self.place), member, "node_modules"), tree / self.root / member
-            # A link on the way would have us write outside of the tree.
-            if source.is_dir() and folder.is_dir() and folder.resolve() == tree.resolve() / self.root / member:
-                _show(source, folder / "node_modules")
+            with suppress(PermissionError):  # closed by the tree's own code, which then finds no packages
+                # A link on the way would have us write outside of the tree.
+                if source.is_dir() and folder.is_dir() and folder.resolve() == tree.resolve() / self.root / member:
+                    _show(source, folder / "node_modules")
 
 
 def _show(source: Path, place: Path) -> None:

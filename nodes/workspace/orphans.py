@@ -1,5 +1,7 @@
 """What killed processes left behind: found when a run is taken up, and removed where no living run can need it."""
 
+import hashlib
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +11,12 @@ from backend_coordinator.nodes.workspace.trees import NEW_PREFIX, remove
 _OWNER = ".owner"
 _UNFINISHED = 3600
 """Seconds after which a run that is still being made has no maker any more."""
+
+
+def trees_of(run: Path, cache: Path) -> Path:
+    """Where the checkouts of the run in the folder `run` lie; the same run in a copy of the workspace has others."""
+    place = hashlib.sha256(os.fsencode(run.resolve())).hexdigest()
+    return cache / "trees" / f"{run.name}-{place[:8]}"
 
 
 def clear(git_dir: Path, trees: Path) -> None:

@@ -193,7 +193,7 @@ def _pnpm_lock(text: str) -> Iterator[str]:
     """The names in a pnpm lock; raises Undeclared for what is no package of a registry with its integrity."""
     for key, entry in _table(_yaml(text), "packages").items():
         resolution = entry.get("resolution") if isinstance(entry, dict) else None
-        match = re.match(rf"/?({_NAME})@", key)
+        match = re.match(rf"/?({_NAME})@", str(key))
         if match is None or not isinstance(resolution, dict) or set(resolution) != {"integrity"}:
             reason = "no package of a registry with its integrity alone"
             raise Undeclared(f"pnpm-lock.yaml: {key!r} is {reason}: name a released one instead")

@@ -292,7 +292,7 @@ async def test_a_stopped_run_leaves_no_process_behind_and_can_be_resumed(
     changes = {"roster": (str(_allowing(tmp_path / "roster")),), "sandbox": "auto"}
     run = coordinator(shop, department(ONE, work), **changes).start("one file")
     async with asyncio.timeout(60):
-        while not any((cache_folder() / "trees" / run.id).glob(f"*/{name}")):
+        while not any((cache_folder() / "trees").glob(f"{run.id}-*/*/{name}")):
             await asyncio.sleep(0.01)
     assert name in _command_lines()
     run.stop()

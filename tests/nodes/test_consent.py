@@ -45,7 +45,8 @@ def test_a_command_waits_for_a_persons_word_and_runs_at_most_once(
     assert "bash 'echo two >> a.txt'? (" in question.text
     assert question.choices == ("approve", "approve_run", "reject")
     if emptied:
-        shutil.rmtree(cache_folder() / "trees" / run.id)
+        (trees,) = (cache_folder() / "trees").glob(f"{run.id}-*")
+        shutil.rmtree(trees)
     question.answer(decision, by="lead")  # type: ignore[arg-type]
     report = run.result()
     assert report.accepted, report.summary
@@ -54,6 +55,24 @@ def test_a_command_waits_for_a_persons_word_and_runs_at_most_once(
     assert sum(isinstance(event, ToolCalled) and event.tool == "bash" for event in events) == 1
     assert any(isinstance(e, Noticed) and "checkout is gone" in e.text for e in events) is emptied
     assert _content(workspace, report.branch) == text
+
+
+def test_a_workspace_copied_with_its_run_works_on_files_of_its_own(
+    coordinator: Coordinator, workspace: Path, tmp_path: Path
+) -> None:
+    run = coordinator.start(PLAN)
+    with pytest.raises(Waiting):
+        run.result()
+    other = shutil.copytree(workspace, tmp_path / "copy", symlinks=True)
+    settings = Settings(approval=Approval(tools="ask"))
+    copied = Coordinator(ScriptedModel(script=script), other, settings=settings).resume(run.id)
+    with pytest.raises(Waiting):
+        copied.result()
+    for each, decision in ((copied, "reject"), (run, "approve")):
+        each.questions[0].answer(decision, by="lead")  # type: ignore[arg-type]
+        assert each.result().accepted
+    assert _content(other, copied.result().branch) == "one\n"
+    assert _content(workspace, run.result().branch) == "one\ntwo\n"
 
 
 def _content(workspace: Path, branch: str) -> str:

@@ -74,3 +74,20 @@ async def test_as_many_as_there_may_be_are_hidden(boxed: Bench) -> None:
     for number in range(MOST - len(withheld(boxed))):
         (boxed.tree / f"page{number}.html").write_text("x")
     assert "[exit 0]" in await bash(boxed, "ls")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mv app app2",
+        "mv app app2 && mkdir app && touch app/view.vue",
+        "mv app node_modules/app",
+        "mkdir deeper && mv app deeper/app && mv deeper app",
+    ],
+)
+async def test_what_moves_with_its_folder_is_put_back(boxed: Bench, command: str) -> None:
+    said = await bash(boxed, command)
+    assert "[app/view.vue is withheld from this specialist and was put back]\n[exit 0]" in said
+    assert (boxed.tree / "app/view.vue").read_text() == "withheld text\n"
+    assert [path.relative_to(boxed.tree).as_posix() for path in boxed.tree.rglob("view.vue")] == ["app/view.vue"]
+    assert len(list(boxed.tree.rglob("main.py"))) == 1

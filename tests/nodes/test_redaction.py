@@ -147,6 +147,7 @@ def test_environment_files_are_read_wherever_they_are(tmp_path: Path) -> None:
         ".envrc": 'export KEY="-----BEGIN\nmany lines 5\n-----END"\n',
         ".env.example": "API_KEY=example-key-6\n",
         "node_modules/x/.env": "API_KEY=somebody-elses-7\n",
+        ".env~": "OLD_TOKEN=backup-token-8\n",
         "links.env": "URL=postgres://app:p%40ssw0rd8@db/x\n",
     }
     for name, text in texts.items():
@@ -157,7 +158,7 @@ def test_environment_files_are_read_wherever_they_are(tmp_path: Path) -> None:
     (tmp_path / "web" / ".env").symlink_to("../elsewhere")
     redact = redactor_for(tmp_path, {}, {"SERVICE_TOKEN": "service-token-0"})
     told = ["quoted-single-1", "with space # and 2", "colon-token-3", "plain-token-4", "9f8a7b6c5d4e3f2a"]
-    told += ["-----BEGIN\nmany lines 5\n-----END", "linked-key-9", "service-token-0"]
+    told += ["-----BEGIN\nmany lines 5\n-----END", "linked-key-9", "service-token-0", "backup-token-8"]
     assert [redact(text) for text in told] == [MASK] * len(told)
     for text in ("my-shop-service", "example-key-6", "somebody-elses-7"):
         assert redact(text) == text

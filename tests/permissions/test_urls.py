@@ -17,6 +17,7 @@ CORPUS = Path(__file__).parents[1] / "corpora" / "ssrf_corpus.jsonl"
 ROWS = [json.loads(line) for line in CORPUS.read_text(encoding="utf-8").splitlines()]
 URLS = [row for row in ROWS if ":" in row["url"].split(" ")[0]]
 LISTED: dict[str, Decision] = {
+    "[2606:2800:220:1::1946]/a": "allow",
     "https://example.com/*": "allow",
     "https://docs.example.org/api/*": "deny",
     "docs.example.org": "allow",
@@ -133,6 +134,10 @@ def test_a_public_page_may_be_fetched_without_rules_and_is_asked_about_with_othe
         ("https://xn--bcher-kva.example/x", "allow"),
         ("https://start.example/x", "allow"),
         ("https://start.example.evil.example/x", "ask"),
+        ("https://[2606:2800:220:1::1946]/a", "allow"),
+        ("https://[2606:2800:220:1:0:0:0:1946]:443/a", "allow"),
+        ("https://[2606:2800:220:1::1947]/a", "ask"),
+        ("https://[2606:2800:220:1::1946]/b", "ask"),
     ],
 )
 def test_the_most_specific_rule_decides_in_any_order(url: str, decision: str) -> None:

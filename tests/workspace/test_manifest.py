@@ -129,7 +129,8 @@ def test_a_line_that_is_not_a_released_package_is_the_units_problem(tree: Path, 
      '[project]\ndependencies = ["x @ file:///etc"]\n',
      '[project]\ndependencies = ["x>=1\\n--no-binary :all:"]\n', '[project]\ndependencies = ["x>=1\\u2028-e ."]\n',
      '[dependency-groups]\ntest = ["x>=1\\r--pre"]\n', '[tool.poetry.dependencies]\nx = ">=1\\n--pre"\n',
-     '[project]\ndependencies = ["x"]\n[tool.uv.sources]\nx = {git = "https://example.org/x"}\n'],
+     '[tool.poetry.dependencies]\nx = ""\n', '[tool.poetry.dependencies]\nx = "^"\n',
+     '[tool.poetry.dependencies]\nx = "~a"\n', '[project]\ndependencies = ["x"]\n[tool.uv.sources]\nx = {git = "https://example.org/x"}\n'],
 )  # fmt: skip
 def test_a_manifest_that_cannot_be_used_is_a_problem_and_not_a_crash(tree: Path, text: str) -> None:
     assert _only(tree, pyproject_toml=text).problem
@@ -154,8 +155,9 @@ def test_setup_files_are_read_and_never_run(tree: Path) -> None:
     assert not (tree / "ran").exists()
 
 
-def test_computed_requirements_of_setup_py_are_a_problem(tree: Path) -> None:
-    (tree / "setup.py").write_text("setup(install_requires=open('x').read().split())\n")
+@pytest.mark.parametrize("given", ["open('x').read().split()", "{[]: 1}", "{(1, []), 2}"])
+def test_computed_requirements_of_setup_py_are_a_problem(given: str, tree: Path) -> None:
+    (tree / "setup.py").write_text(f"setup(install_requires={given})\n")
     (manifest,) = find_manifests(tree)
     assert "computes install_requires" in str(manifest.problem)
 

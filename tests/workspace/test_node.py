@@ -386,6 +386,7 @@ def test_a_pnpm_lock_names_packages_of_a_registry_only(resolution: str, tree: Pa
     packages = _only(tree, {"package.json": manifest, "pnpm-lock.yaml": good, "pnpm-workspace.yaml": "packages: [x]"})
     assert (packages.problem, packages.installer, packages.locked) == (None, "pnpm", {"a", "@b/c"})
     assert "'a@1.0.0'" in str(_only(tree, {"pnpm-lock.yaml": lock.format(resolution)}).problem)
+    assert "pnpm-lock.yaml: 1 is" in str(_only(tree, {"pnpm-lock.yaml": "packages: {1: x}"}).problem)
 
 
 def test_links_in_the_place_of_folders_of_packages_lead_nowhere(tree: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _RUN = grammar(
     "--health-interval= --health-timeout= --health-retries= --health-start-period= --no-healthcheck --detach-keys= "
     "--index= --pids-limit= -v= --volume= --mount= --net= --network= !--net=host !--network=host -d --detach -i "
     "--interactive -t --tty -T --no-TTY --rm --init --read-only -q --quiet -P --publish-all --no-deps --build "
-    "--service-ports --use-aliases --remove-orphans --help -a= --attach= --memory-swap= --cpuset-cpus= --ip= --gpus=",
+    "--service-ports --use-aliases --remove-orphans --help -a= --attach= --memory-swap= --cpuset-cpus= --ip=",
     strict=True,
 )
 _BUILD = grammar(
