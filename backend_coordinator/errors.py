@@ -12,6 +12,7 @@ CoordinatorError
 │   ├── NewerDatabase               the run's files were written by a newer version
 │   └── BadAnswer                   an answer that is unknown, stale, doubled or not allowed
 ├── Waiting                     3   the run stands still until a question is answered
+├── RunTaken                    another process took the run over from this one, which writes nothing more
 ├── Stopped                   130   the run was stopped from outside and can be resumed
 ├── ModelCallFailed                 a model call that did not lead to a complete message
 └── ProcessRefused                  a process that must not run as asked
@@ -76,6 +77,10 @@ class Waiting(CoordinatorError):
     """The run cannot go on until its open questions are answered."""
 
     exit_code = 3
+
+
+class RunTaken(CoordinatorError):
+    """The lock under which this process drove the run was lost, and another process drives it now."""
 
 
 class Stopped(CoordinatorError):

@@ -12,6 +12,7 @@ from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.errors import BadAnswer
 from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.points import reach
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
     """
     ledger, conductor = runtime.context.run.ledger, runtime.context.conductor
     known = ledger.ask(question)
+    reach("question recorded")
     if known.answer is not None:
         return known.answer
     try:
@@ -48,6 +50,7 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
             silence.cancel()
             answered.cancel()
         found = answered.result().answer
+    reach("answer taken")
     assert found is not None
     return found
 

@@ -27,6 +27,7 @@ from backend_coordinator.nodes.decompose import decompose as make_plan
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.needs import additions
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.report import write_report
 from backend_coordinator.nodes.try_models import question_about, times_mended
 from backend_coordinator.nodes.try_models import try_models as try_all
@@ -62,6 +63,7 @@ async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     except (ModelCallFailed, InvalidPlan) as error:
         return {"stopped": f"decomposition: {error}"}
     run.ledger.record(_plan_made(compiled.plan, compiled.repairs))
+    reach("plan recorded")
     return {"plan": compiled.plan, "repairs": compiled.repairs}
 
 
@@ -114,6 +116,7 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
         if admission == "skip":
             result = _skipped(task, conductor.results)
         else:
+            reach("task admitted")
             begin = TaskState(task=task, specialist=task.specialist)
             try:
                 ended = await flow.ainvoke(begin, config)
@@ -122,6 +125,7 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
                 raise
             result = result_of(TaskState.model_validate(ended))
         run.ledger.record(TaskEnded(task=task.id, status=result.status, reason=result.reason))
+        reach("task ended")
         conductor.end(task.id, result)
         return {"results": {task.id: result}}
 
@@ -166,6 +170,7 @@ async def consent(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
 async def integrate(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     """Publishes the run's branch."""
     await acceptance.integrate(runtime.context.run)
+    reach("branch integrated")
     return {}
 
 
@@ -195,6 +200,7 @@ async def report(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         repairs=state.repairs,
         stopped=state.stopped,
     )
+    reach("report written")
     return {"ended": True}
 
 

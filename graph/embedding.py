@@ -32,8 +32,8 @@ def node_of(runs: Runs) -> Node:
         run = _run_of(config, runs.workspace)
         if run not in runs.ids():
             runs.create(objective, run=run)
-        with driving(runs.place(run)):
-            context = await runs.context(run)
+        with driving(runs.place(run)) as fence:
+            context = await runs.context(run, fence)
             app = sentence(context.roster, context.settings.budget).compile()
             while not await advance(app, {**config, **LIMITS}, context):
                 pass

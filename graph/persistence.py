@@ -28,6 +28,7 @@ from backend_coordinator.graph import state
 from backend_coordinator.graph.state import STATE_VERSION
 from backend_coordinator.nodes.tools import protocol
 
+FILE = "checkpoints.sqlite"
 _MODULES: tuple[ModuleType, ...] = (
     context, delivery, failure, objective, plan, question, report, usage, verdict, state, protocol,
 )  # fmt: skip
@@ -45,8 +46,10 @@ def serializer() -> JsonPlusSerializer:
 
 
 @asynccontextmanager
-async def checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def checkpoints(folder: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """The saver over one run's own file, apart from the ledger: a transaction open here must never block a node."""
+    path = folder / FILE
+    path.touch(mode=0o600)
     async with aiosqlite.connect(path) as connection:
         await connection.execute("pragma synchronous=normal")
         saver = AsyncSqliteSaver(connection, serde=serializer())
@@ -55,8 +58,8 @@ async def checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
 
 
 @contextmanager
-def driving(folder: Path) -> Iterator[None]:
-    """Holds the run's lock.
+def driving(folder: Path) -> Iterator[int | None]:
+    """Holds the run's lock, and gives its fence where it can be lost to another process.
 
     Raises RunLocked when another process, or another part of this one, drives the run.
     """
@@ -71,7 +74,7 @@ def driving(folder: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         try:
-            yield
+            yield None
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that another thread just forked holds the descriptor too
     finally:

@@ -26,6 +26,7 @@ from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.persistence import check_version, checkpoints, driving
 from backend_coordinator.graph.readiness import demand_ready, with_present_models
 from backend_coordinator.graph.state import RunState, RunUpdate
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext, ours
 from backend_coordinator.nodes.gates.inspection import VerdictCache
@@ -35,6 +36,7 @@ from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import model_name
 from backend_coordinator.nodes.permissions import added
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.tools.catalogue import roster_with
 from backend_coordinator.nodes.try_models import demand_models
@@ -75,7 +77,7 @@ class Runs:
         """All runs, oldest first; those that are still being made are none."""
         if not self.folder.is_dir():
             return ()
-        return tuple(sorted(path.name for path in self.folder.iterdir() if (path / "run.sqlite").is_file()))
+        return tuple(sorted(path.name for path in self.folder.iterdir() if records.exists(path)))
 
     def place(self, run: str) -> Path:
         """The folder of a run.
@@ -83,14 +85,14 @@ class Runs:
         Raises UnknownRun, naming those there are.
         """
         folder = self.folder / run
-        if not _RUN_ID.fullmatch(run) or not (folder / "run.sqlite").is_file():
+        if not _RUN_ID.fullmatch(run) or not records.exists(folder):
             msg = f"no run {run!r} in {self.workspace}; there are: {', '.join(self.ids()) or 'none'}"
             raise UnknownRun(msg)
         return folder
 
     def ledger(self, run: str) -> Ledger:
         """The tables of a run; what is written into them is redacted by the secrets of that moment."""
-        ledger = Ledger.load(self.place(run) / "run.sqlite")
+        ledger = records.load(self.place(run))
         return replace(ledger, redact=lambda text: redactor_for(self.workspace)(text))
 
     def report(self, run: str) -> Report | None:
@@ -129,7 +131,7 @@ class Runs:
             fresh = Path(scratch, "run")
             fresh.mkdir(mode=0o700)
             RunRepository.create(fresh / "git", trees_of(self.folder / name, cache_folder()), user, name)
-            ledger = Ledger.create(fresh / "run.sqlite")
+            ledger = records.create(fresh)
             for key, value in notes.items():
                 ledger.note(key, value if key == "settings" else redact(value))
             try:
@@ -137,6 +139,7 @@ class Runs:
             except OSError:
                 if name not in self.ids():  # another process was first otherwise
                     raise
+        reach("run created")
         return name
 
     def _checked(self, objective: Objective, plan: Plan | None) -> Settings:
@@ -156,10 +159,13 @@ class Runs:
             apart.submit(asyncio.run, confinement(settings.sandbox, trusted=trusted)).result()
         return settings
 
-    async def context(self, run: str) -> RunContext:
-        """What the verbs of a run work with, made anew for each drive; until it has ended, with the models of now."""
+    async def context(self, run: str, fence: int | None = None) -> RunContext:
+        """What the verbs of a run work with, made anew for each drive; until it has ended, with the models of now.
+
+        `fence` is that of the lock under which it is driven.
+        """
         folder = self.place(run)
-        ledger = Ledger.load(folder / "run.sqlite")
+        ledger = records.load(folder)
         settings = Settings.model_validate_json(_noted(ledger, "settings", run))
         if self.report(run) is None:
             settings = with_present_models(settings, self.settings, self.workspace)
@@ -177,7 +183,7 @@ class Runs:
             roster=roster,
             model=model,
             repository=RunRepository.load(folder / "git", trees_of(folder, cache_folder()), user, run),
-            ledger=replace(ledger, redact=redact),
+            ledger=replace(ledger, redact=redact, fence=fence),
             sandbox=await confinement(settings.sandbox, trusted=ours(model, roster, settings)),
             redact=redact,
             merging=asyncio.Lock(),
@@ -194,13 +200,14 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
     ModelUnavailable when a model that it needs cannot be used before its tasks begin, or when it is taken up again;
     `model` and `models` of the settings are those of now then, and ConfigurationError says what is wrong with them.
     """
-    with driving(runs.place(run)):
-        context = await runs.context(run)
-        async with checkpoints(context.folder / "checkpoints.sqlite") as saver:
+    with driving(runs.place(run)) as fence:
+        context = await runs.context(run, fence)
+        async with checkpoints(context.folder) as saver:
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
             config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
             state, _ = await standing(app, config, context)
             await demand_ready(context, state)
+            reach("run opened")
             if begun is not None:
                 begun.set_result(None)
             for _ in range(_MOST_DRIVES):

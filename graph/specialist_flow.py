@@ -23,6 +23,7 @@ from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import digest, inspect_delivery
 from backend_coordinator.nodes.ladder import risen
 from backend_coordinator.nodes.merge import merge_delivery
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.try_models import question_about, times_mended
 from backend_coordinator.nodes.work import work as work_on
@@ -36,6 +37,7 @@ async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert conductor.plan is not None
     task, attempt = state.task, state.attempt + 1
     base = await fresh_tree(run, task) if state.fresh else state.base
+    reach("checkout made")
     assignment = assign(
         run,
         task,

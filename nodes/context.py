@@ -66,7 +66,7 @@ class RunContext:
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""
-        return Transcript(self.folder / "transcripts" / f"{name}.jsonl", self.redact)
+        return Transcript(self.folder / "transcripts" / f"{name}.jsonl", self.redact, self.ledger.demand_held)
 
     async def environment(self, tree: Path, also: Collection[Place] = ()) -> Environment:
         """The environment that the tree's own manifests ask for, with the optional groups adopted or in `also`."""

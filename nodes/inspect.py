@@ -19,6 +19,7 @@ from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.registry import Stage
 from backend_coordinator.nodes.gates.shared import sharing
 from backend_coordinator.nodes.kinds import kind_of
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.tools.protocol import Submission
 from backend_coordinator.nodes.workspace.git import GitError
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -53,6 +54,7 @@ async def inspect_delivery(
     changes = tuple((artifact.change, artifact.path) for artifact in delivery.artifacts)
     told = Delivered(task=task.id, summary=delivery.summary, artifacts=len(changes), changes=changes)
     context.ledger.record(told)
+    reach("delivery committed")
     failure = failure or _obvious(task, delivery, earlier)
     if failure or not delivery.artifacts:
         return Inspection(delivery, (), failure)
@@ -62,6 +64,7 @@ async def inspect_delivery(
     verdicts = await judge(context, base, delivery.commit, "delivery")
     shown = tuple((v.id, v.verdict) for v in verdicts if v.verdict is not Outcome.UNKNOWN)
     context.ledger.record(Inspected(task=task.id, tree=delivery.tree, verdicts=shown))
+    reach("delivery inspected")
     decided = tuple(v for v in verdicts if v.verdict is not Outcome.UNKNOWN)
     return Inspection(delivery, decided, await _failure(context, *trees, [v for v in verdicts if v.id not in waived]))
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,12 +31,17 @@ class Past:
     in_doubt: frozenset[str]
 
 
+def _held() -> None: ...
+
+
 @dataclass(frozen=True)
 class Transcript:
     """The journal of one attempt or one coordinator's call, at `path` (mode 0600)."""
 
     path: Path
     redact: Redactor
+    held: Callable[[], None] = _held
+    """Called before every line; raises when this process may not write for the run any more."""
 
     def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
         """Appends one complete message; it is on disk when this returns."""
@@ -48,6 +53,7 @@ class Transcript:
         self._append(Line(kind="intent", body=call_id))
 
     def _append(self, line: Line) -> None:
+        self.held()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

@@ -1,111 +1,77 @@
-"""The run's own tables: what was asked and answered, what happened, and who drives."""
+"""What a run remembers beside its state: what was asked and answered, what happened, and facts by name."""
 
 import asyncio
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
 
 from backend_coordinator.domain.events import EVENT, Answered, Asked, Event
 from backend_coordinator.domain.question import Answer, Question
-from backend_coordinator.errors import BadAnswer, ConfigurationError, NewerDatabase
-
-SCHEMA_VERSION = 1
-_SCHEMA = """
-create table if not exists note (name text primary key, value text not null);
-create table if not exists event (number integer primary key, at text not null, body text not null);
-create table if not exists decision (id text primary key, body text not null, answer text);
-"""
+from backend_coordinator.errors import BadAnswer
+from backend_coordinator.nodes.store import Execute, Store
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """One SQLite file per run, shared safely by threads and processes; every write is its own transaction."""
+    """The tables of one run, shared safely by threads and processes; every write is its own transaction.
 
-    path: Path
+    A process that drives the run under a lock that can be lost writes with the `fence` of that lock.
+    """
+
+    store: Store
     redact: Callable[[str], str] = str
     """What events and questions go through before they are written."""
+    fence: int | None = None
     _written: threading.Condition = field(default_factory=threading.Condition)
 
-    @classmethod
-    def create(cls, path: Path) -> "Ledger":
-        """A new ledger readable by its owner alone, or the one that is there."""
-        path.touch(mode=0o600, exist_ok=True)
-        ledger = cls(path)
-        with ledger._open() as db:
-            ledger._check_version(db)
-            db.executescript("pragma journal_mode=wal;" + _SCHEMA + f"pragma user_version={SCHEMA_VERSION};")
-        return ledger
-
-    @classmethod
-    def load(cls, path: Path) -> "Ledger":
-        """The ledger at `path`.
-
-        Raises NewerDatabase when a newer version wrote it, ConfigurationError when it is no ledger.
-        """
-        ledger = cls(path)
-        with ledger._open() as db:
-            version = ledger._check_version(db)
-        if version == 0:
-            msg = f"{path} holds no run: it was lost or emptied; start a new run"
-            raise ConfigurationError(msg)
-        return ledger
-
-    def _check_version(self, db: sqlite3.Connection) -> int:
-        try:
-            version = int(db.execute("pragma user_version").fetchone()[0])
-        except sqlite3.DatabaseError as error:
-            msg = f"{self.path} is damaged ({error}); restore it from a backup or start a new run"
-            raise ConfigurationError(msg) from error
-        if version > SCHEMA_VERSION:
-            msg = f"{self.path} has version {version}, this program knows {SCHEMA_VERSION}: upgrade backend-coordinator"
-            raise NewerDatabase(msg)
-        return version
-
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self.path, timeout=30, isolation_level="IMMEDIATE")
-        try:
-            with db:
-                yield db
-        finally:
-            db.close()
+    def _writing(self) -> Iterator[Execute]:
+        with self._written:
+            with self.store.writing(self.fence) as execute:
+                yield execute
+            self._written.notify_all()
+
+    def demand_held(self) -> None:
+        """Returns while this process may write for the run. Raises RunTaken since another one took it over."""
+        if self.fence is not None:
+            with self.store.writing(self.fence):
+                pass
 
     def note(self, name: str, value: str) -> None:
         """Keeps one fact about the run, replacing an earlier one of that name."""
-        with self._open() as db:
-            db.execute("insert or replace into note values (?, ?)", (name, value))
+        change = "insert into note values (?, ?, ?) on conflict (run, name) do update set value = excluded.value"
+        with self._writing() as execute:
+            execute(change, self.store.key, name, value)
 
     def noted(self, name: str) -> str | None:
         """The fact kept under `name`, if any."""
-        with self._open() as db:
-            row = db.execute("select value from note where name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        with self.store.reading() as execute:
+            rows = execute("select value from note where run = ? and name = ?", self.store.key, name).rows
+        return str(rows[0][0]) if rows else None
 
     def record(self, event: Event) -> None:
         """Appends one event."""
-        with self._written:
-            with self._open() as db:
-                self._append(db, event)
-            self._written.notify_all()
+        with self._writing() as execute:
+            self._append(execute, event)
 
-    def _append(self, db: sqlite3.Connection, event: Event) -> None:
-        body = self.redact(EVENT.dump_json(event).decode())
-        db.execute("insert into event (at, body) values (datetime('now'), ?)", (body,))
+    def _append(self, execute: Execute, event: Event) -> None:
+        body, at = self.redact(EVENT.dump_json(event).decode()), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        execute("insert into event (run, at, body) values (?, ?, ?)", self.store.key, at, body)
 
     def events(self, after: int = 0) -> list[tuple[int, Event]]:
         """Events with a number above `after`, oldest first."""
-        with self._open() as db:
-            rows = db.execute("select number, body from event where number > ? order by number", (after,)).fetchall()
+        query = "select number, body from event where run = ? and number > ? order by number"
+        with self.store.reading() as execute:
+            rows = execute(query, self.store.key, after).rows
         return [(number, EVENT.validate_json(body)) for number, body in rows]
 
     def dated_events(self) -> list[tuple[str, Event]]:
         """All events, oldest first, each with the UTC second in which it was recorded."""
-        with self._open() as db:
-            rows = db.execute("select at, body from event order by number").fetchall()
+        with self.store.reading() as execute:
+            rows = execute("select at, body from event where run = ? order by number", self.store.key).rows
         return [(at, EVENT.validate_json(body)) for at, body in rows]
 
     def wait_for_events(self, seconds: float) -> None:
@@ -115,13 +81,11 @@ class Ledger:
 
     def ask(self, question: Question) -> Question:
         """Records a question once and gives back the row, with its answer if it has one."""
-        with self._written:
-            with self._open() as db:
-                body = self.redact(question.model_dump_json(exclude={"answer"}))
-                added = db.execute("insert or ignore into decision values (?, ?, null)", (question.id, body)).rowcount
-                if added:
-                    self._append(db, Asked(question=question))
-            self._written.notify_all()
+        body = self.redact(question.model_dump_json(exclude={"answer"}))
+        change = "insert into decision (run, id, body) values (?, ?, ?) on conflict do nothing"
+        with self._writing() as execute:
+            if execute(change, self.store.key, question.id, body).changed:
+                self._append(execute, Asked(question=question))
         return self.question(question.id)
 
     def question(self, question_id: str) -> Question:
@@ -137,8 +101,8 @@ class Ledger:
 
     def questions(self) -> tuple[Question, ...]:
         """All questions in the order they were asked."""
-        with self._open() as db:
-            rows = db.execute("select body, answer from decision order by rowid").fetchall()
+        with self.store.reading() as execute:
+            rows = execute("select body, answer from decision where run = ? order by number", self.store.key).rows
         return tuple(
             Question.model_validate({**json.loads(body), "answer": answer and json.loads(answer)})
             for body, answer in rows
@@ -163,15 +127,12 @@ class Ledger:
         if strangers := sorted(set(answer.items) - set(question.items)):
             msg = f"{question_id} is not about {', '.join(strangers)}; its items: {', '.join(question.items) or 'none'}"
             raise BadAnswer(msg)
-        with self._written:
-            with self._open() as db:
-                taken = db.execute(
-                    "update decision set answer = ? where id = ? and answer is null",
-                    (self.redact(answer.model_dump_json()), question_id),
-                ).rowcount
-                if taken:
-                    self._append(db, Answered(question=question_id, answer=answer))
-            self._written.notify_all()
+        change = "update decision set answer = ? where run = ? and id = ? and answer is null"
+        with self._writing() as execute:
+            given = self.redact(answer.model_dump_json())
+            taken = execute(change, given, self.store.key, question_id).changed
+            if taken:
+                self._append(execute, Answered(question=question_id, answer=answer))
         if not taken:
             msg = f"{question_id} was already answered"
             raise BadAnswer(msg)

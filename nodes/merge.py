@@ -10,6 +10,7 @@ from backend_coordinator.errors import WorkspaceError
 from backend_coordinator.nodes.conflicts import LOCK_FILES, about, advice, rival_migrations
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.inspect import failure_between, judge
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.workspace.git import GitError
 from backend_coordinator.nodes.workspace.merging import Conflict
 from backend_coordinator.nodes.workspace.repository import Prepared
@@ -41,7 +42,10 @@ async def merge_delivery(
             )
             if failure:
                 return failure
+        reach("merge prepared")
+        context.ledger.demand_held()
         merged = await asyncio.to_thread(repository.commit_merge, prepared)
+        reach("branch moved")
         context.ledger.record(Merged(task=task.id, commit=merged.commit))
         await _publish(context)
     return None
@@ -49,8 +53,10 @@ async def merge_delivery(
 
 async def _publish(context: RunContext) -> None:
     """Shows the branch to the user already; at the end it has to succeed, on the way a note is enough."""
+    context.ledger.demand_held()
     try:
         await asyncio.to_thread(context.repository.publish)
+        reach("branch published")
     except WorkspaceError as error:
         context.ledger.record(Noticed(text=str(error)))
 

@@ -14,7 +14,7 @@ from backend_coordinator.domain.events import ToolCalled
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
-from backend_coordinator.errors import CoordinatorError, ModelCallFailed
+from backend_coordinator.errors import CoordinatorError, ModelCallFailed, RunTaken
 from backend_coordinator.nodes.firewall import estimate_tokens
 from backend_coordinator.nodes.journal import Transcript, ids_of_calls, open_calls
 from backend_coordinator.nodes.meter import WAY_OUT
@@ -22,6 +22,7 @@ from backend_coordinator.nodes.mishaps import CHANGED, CHANGING, note_after, nud
 from backend_coordinator.nodes.models.call import Request
 from backend_coordinator.nodes.models.faults import CallFailed, Kind, failure_class, usage_in
 from backend_coordinator.nodes.models.replies import settled
+from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.redaction import MASK
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
@@ -90,6 +91,7 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
             if (reply := open_calls(talk.said) or await _turn(talk, bench, tools)) is None:
                 continue
             if submission := _submission(reply, talk):
+                reach("work submitted")
                 return Worked(talk.usage, submission=submission)
             if failure := await _act(reply, talk, bench, tools):
                 return Worked(talk.usage, failure=failure)
@@ -132,7 +134,9 @@ async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIM
         talk.add(HumanMessage(note), usage_in(error))
         return None
     reply = settled(reply, ids_of_calls(talk.said), talk.turns)
+    reach("model answered")
     talk.add(reply, called.usage)
+    reach("answer recorded")
     context.ledger.record(called)
     return reply
 
@@ -173,6 +177,7 @@ async def _act(reply: AIMessage, talk: Conversation, bench: Bench, tools: dict[s
     for call in reply.tool_calls:
         if call["id"] not in done:
             talk.add(await _run(call, talk, bench, tools), Usage(tool_calls=1))
+            reach("result recorded")
         if failure := _stuck(talk):
             return failure
     return _stuck(talk)
@@ -206,7 +211,8 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
     before = await _state(at, call)
     try:
         text, ok = await tool(at, call["args"]), True
-    except NeedsConsent:
+        reach("effect done")
+    except (NeedsConsent, RunTaken):
         raise
     except (ToolRefused, CoordinatorError) as error:
         text, ok = str(error), False
@@ -228,7 +234,12 @@ async def _state(bench: Bench, call: ToolCall) -> object:
 
 def _at(bench: Bench, talk: Conversation, call: ToolCall) -> Bench:
     name = str(call["id"])
-    return replace(bench, call=name, begin=lambda: talk.journal.intend(name))
+
+    def begin() -> None:
+        talk.journal.intend(name)
+        reach("intent recorded")
+
+    return replace(bench, call=name, begin=begin)
 
 
 def _result(call: ToolCall, text: str, *, ok: bool) -> ToolMessage:

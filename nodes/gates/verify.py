@@ -12,6 +12,7 @@ from backend_coordinator.domain.failure import Attempt, Failure
 from backend_coordinator.domain.report import Report, TaskResult
 from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
 from backend_coordinator.errors import WorkspaceError
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.accept import standing
 from backend_coordinator.nodes.context import adopted_groups
 from backend_coordinator.nodes.costs import calls_in, spent
@@ -56,7 +57,7 @@ async def verify(report: Report, folder: Path, workspace: Path) -> Verification:
     Installed environments are used again. Base, commit and all else that is compared come from what the run itself
     recorded. Raises WorkspaceError when a commit is gone.
     """
-    ledger = Ledger.load(folder / "run.sqlite")
+    ledger = records.load(folder)
     base = ledger.noted("base") or report.base
     settings = Settings.model_validate_json(ledger.noted("settings") or "{}")
     branch, own = f"backend-coordinator/{folder.name}", folder / "git"

@@ -176,7 +176,7 @@ async def test_strict_checkpoints_give_our_own_types_back(shop: Path) -> None:
     run = coordinator(shop, department(plan(task(1), task(3)), guided)).start("two files")
     for _ in run.events():
         pass
-    async with checkpoints(Runs(shop).place(run.id) / "checkpoints.sqlite") as saver:
+    async with checkpoints(Runs(shop).place(run.id)) as saver:
         found = await saver.aget_tuple({"configurable": {"thread_id": run.id, "checkpoint_ns": ""}})
     assert found is not None
     values = found.checkpoint["channel_values"]

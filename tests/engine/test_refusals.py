@@ -144,11 +144,11 @@ def test_a_run_of_a_newer_version_is_left_alone(shop: Path, waiting: str) -> Non
         db.execute("pragma user_version = 99")
     db.close()
     line = refused(shop, "resume", waiting, "--model", "offline")
-    assert "has version 99, this program knows 1: upgrade backend-coordinator" in line
+    assert "has version 99, this program knows 2: upgrade backend-coordinator" in line
 
 
 async def test_a_state_of_a_newer_version_is_left_alone(shop: Path, waiting: str) -> None:
-    async with checkpoints(Runs(shop).place(waiting) / "checkpoints.sqlite") as saver:
+    async with checkpoints(Runs(shop).place(waiting)) as saver:
         app = sentence(load_roster(), LevelBudget()).compile(checkpointer=saver)
         config = {"configurable": {"thread_id": waiting}}
         await app.aupdate_state(config, {"version": 99}, as_node="analyse")

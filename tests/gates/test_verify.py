@@ -18,9 +18,9 @@ from backend_coordinator.domain.question import Answer
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.graph.runs import Runs
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.accept import acceptance
 from backend_coordinator.nodes.gates.verify import Verification, compared, rebuilt
-from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import noted
 from backend_coordinator.testing import ScriptedModel, calls
 from tests.support.department import Told, department, plan, task
@@ -259,7 +259,7 @@ def test_acceptance_follows_from_the_run_s_records_both_ways(shop: Path, report:
     told = [difference.what for difference in compared(report, proper).differences]
     assert "names accepted False, that of the run is True" in told
     assert not rebuilt(report, passing, ledger, delivered=False).accepted
-    other = Ledger.load(Path(shutil.copy(ledger.path, tmp_path)))
+    other = records.load(Path(shutil.copy(Runs(shop).place(report.run) / records.FILE, tmp_path)).parent)
     last = "not accepted: backend-T001 given up: stuck"
     other.record(TaskEnded(task="backend-T001", status="given_up", reason="stuck"))
     other.record(RunEnded(accepted=False, summary=last))

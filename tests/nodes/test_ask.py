@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.objective import Analysis
 from backend_coordinator.errors import ModelCallFailed, ModelUnavailable
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.levels import Guidance, Review
@@ -184,7 +185,7 @@ async def test_an_answer_is_kept_before_it_is_counted(context: RunContext) -> No
         return calls((tools[0], ANSWER))
 
     scripted = replace(context, model=ScriptedModel(script=script))
-    with sqlite3.connect(context.ledger.path) as db:
+    with sqlite3.connect(context.folder / records.FILE) as db:
         db.execute("create trigger full before insert on event begin select raise(abort, 'disk full'); end")
     with pytest.raises(sqlite3.IntegrityError, match="disk full"):
         await review(scripted)

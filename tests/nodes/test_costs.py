@@ -4,8 +4,8 @@ from pathlib import Path
 
 from backend_coordinator.domain.events import ModelCalled, Noticed, ToolCalled
 from backend_coordinator.domain.usage import Usage
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.costs import calls_in, in_words, money, remarks, rows, shares, spent
-from backend_coordinator.nodes.ledger import Ledger
 
 COUNTED = Usage(model_calls=1, turns=1, retries=2, input_tokens=100, cached_tokens=40, output_tokens=10, money=0.00012)
 UNCOUNTED = Usage(model_calls=1, turns=1, uncounted_calls=1, unpriced_calls=1, seconds=2)
@@ -23,7 +23,7 @@ def table(*calls: ModelCalled) -> dict[str, tuple[str, ...]]:
 
 
 def test_the_ledger_s_calls_are_summed_and_coordination_is_what_no_task_used(tmp_path: Path) -> None:
-    ledger = Ledger.create(tmp_path / "run.sqlite")
+    ledger = records.create(tmp_path)
     made = (call("analysis", COUNTED), call("backend-T001", COUNTED), call("review-backend-T001-0", COUNTED))
     for event in (*made, Noticed(text="a note"), ToolCalled(task="backend-T001", tool="glob", subject="", ok=False)):
         ledger.record(event)

@@ -16,6 +16,7 @@ from backend_coordinator.domain.question import Answer
 from backend_coordinator.domain.roster import Roster
 from backend_coordinator.domain.usage import Limits, Price, Usage
 from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes import records
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.limits import demand_limits
 from backend_coordinator.nodes.meter import RUN, Meter, driven
@@ -53,7 +54,7 @@ class Hand(Clock):
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.create(tmp_path / "run.sqlite")
+    return records.create(tmp_path)
 
 
 @pytest.fixture
@@ -216,14 +217,14 @@ def test_prices_are_the_user_s_own_then_the_known_ones_then_unknown() -> None:
     assert money_of(OPENAI, "gpt-4o", used.model_copy(update={"cached_tokens": 2_000_000}), {}) is None
 
 
-def test_the_time_in_which_people_were_waited_for_is_not_the_run_s(ledger: Ledger) -> None:
+def test_the_time_in_which_people_were_waited_for_is_not_the_run_s(ledger: Ledger, tmp_path: Path) -> None:
     started = e.RunStarted(objective="", base="", branch="", model="", sandbox="")
     answered = e.Answered(question="q-00000000", answer=Answer(decision="abort"))
     noticed, resumed = e.Noticed(text=""), e.RunResumed(process=1)
     for event in (started, noticed, answered, resumed, noticed, answered, noticed):
         ledger.record(event)
     minutes = (0, 2, 30, 60, 63, 64, 65)
-    with sqlite3.connect(ledger.path) as db:
+    with sqlite3.connect(tmp_path / records.FILE) as db:
         for number, minute in enumerate(minutes, 1):
             at = f"2026-01-01 {minute // 60 + 10}:{minute % 60:02d}:00"
             db.execute("update event set at = ? where number = ?", (at, number))
