@@ -10,6 +10,7 @@ CoordinatorError
 │   ├── UnknownRun                  no run of that id in this workspace
 │   ├── RunLocked                   another process drives this run
 │   ├── NewerDatabase               the run's files were written by a newer version
+│   ├── DamagedRun                  a file of the run is lost, or cannot be read any more
 │   └── BadAnswer                   an answer that is unknown, stale, doubled or not allowed
 ├── Waiting                     3   the run stands still until a question is answered
 ├── RunTaken                    another process took the run over from this one, which writes nothing more
@@ -67,6 +68,10 @@ class RunLocked(ConfigurationError):
 
 class NewerDatabase(ConfigurationError):
     """The run was written by a newer version of this package."""
+
+
+class DamagedRun(ConfigurationError):
+    """A file of the run is lost, or cannot be read any more."""
 
 
 class BadAnswer(ConfigurationError):

@@ -3,13 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
+from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
+from langgraph.types import Interrupt
 
-from backend_coordinator.domain.events import Noticed
 from backend_coordinator.domain.question import Answer, Question
-from backend_coordinator.errors import BadAnswer
 from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.points import reach
@@ -24,7 +23,7 @@ class Means:
 
 
 async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> Answer:
-    """The answer to a question, from the decisions table or from a parent graph.
+    """The answer to a question from the decisions table, where a parent graph's answers come as well.
 
     Waits without a slot while anything else can run; only then does it interrupt, so that the process may end.
     """
@@ -33,10 +32,6 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
     reach("question recorded")
     if known.answer is not None:
         return known.answer
-    try:
-        return resumed(question, runtime.context.run)
-    except GraphInterrupt as stop:
-        held = stop
     async with conductor.asking(task) as quiet:
         answered = asyncio.ensure_future(ledger.answered(question.id))
         silence = asyncio.ensure_future(quiet.wait())
@@ -44,8 +39,10 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
             await asyncio.wait((answered, silence), return_when=asyncio.FIRST_COMPLETED)
             if not answered.done():
                 if conductor.aborted:
-                    return _last_word(question)
-                raise held
+                    return ledger.close(question.id, _last_word(question))
+                raise unanswered(question, runtime.context.run)
+            elif (given := answered.result().answer) and given.decision == "abort":
+                conductor.abort()  # at once: the way to the task's end goes over a slot
         finally:
             silence.cancel()
             answered.cancel()
@@ -60,19 +57,23 @@ def _last_word(question: Question) -> Answer:
     return Answer(decision=question.choices[-1], text="the run was aborted", by="backend-coordinator")
 
 
-def resumed(question: Question, run: RunContext) -> Answer:
-    """What a parent graph resumed with, recorded once it is valid; an invalid value is asked for again.
+def answer_now(question: Question, run: RunContext) -> Answer:
+    """The answer to a question while nothing else runs. Raises GraphInterrupt while there is none."""
+    answer = run.ledger.ask(question).answer
+    if answer is None:
+        raise unanswered(question, run)
+    return answer
 
-    Raises GraphInterrupt while there is none.
+
+def unanswered(question: Question, run: RunContext) -> GraphInterrupt:
+    """What shows a question to a parent graph, which puts the answer to it into the table before the next drive.
+
+    LangGraph's own `interrupt()` would take whatever value is at hand, also one that was meant for another question.
     """
     payload = question.model_dump(mode="json", exclude={"answer"})
-    while True:
-        value = interrupt(payload)
-        try:
-            answered = run.ledger.answer(question.id, Answer.model_validate(value)).answer
-        except (BadAnswer, ValueError) as error:
-            payload = {**payload, "refused": str(error)}
-            run.ledger.record(Noticed(text=f"{question.id}: answer refused: {error}"))
-            continue
-        assert answered is not None
-        return answered
+    if refused := run.ledger.noted(f"refused {question.id}"):
+        payload["refused"] = refused
+    shown: Interrupt[object] = Interrupt.from_ns(payload, get_config()["configurable"]["checkpoint_ns"])
+    run.ledger.note(f"interrupt {shown.id}", question.id)  # tasks that ask the same show it once each
+    run.ledger.note(f"shown {question.id}", shown.id)
+    return GraphInterrupt((shown,))

@@ -13,13 +13,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Literal
 
 from backend_coordinator.domain.objective import Objective
-from backend_coordinator.errors import CoordinatorError, ModelUnavailable, RunLocked, Waiting
+from backend_coordinator.errors import CoordinatorError, ModelUnavailable, RunLocked, RunTaken, Waiting
 from backend_coordinator.graph.batch_files import Entry, Result, completed, demand_unchanged, held, write
 from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.runs import Runs, drive
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.redaction import redactor_for
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.workspace.user_repository import root_of
 from backend_coordinator.settings import load_settings
 
@@ -103,11 +104,11 @@ class Batch:
         async with slots:
             begun, models = time.monotonic(), ""
             try:
-                models = await asyncio.to_thread(_models, entry.workspace)
+                models = await in_thread(_models, entry.workspace)
                 if models in self._unusable:
                     return
                 result = await self._run(entry, creating)
-            except (Waiting, RunLocked) as error:
+            except (Waiting, RunLocked, RunTaken) as error:
                 result = self._unfinished(entry, "waiting", error, begun)
             except ModelUnavailable as error:  # what has the same models would meet the same; none has failed by it
                 self._unusable.setdefault(models, []).append(str(error))
@@ -121,7 +122,7 @@ class Batch:
     async def _run(self, entry: Entry, creating: asyncio.Lock) -> Result:
         run = self._run_of(entry)
         async with creating:  # two that make one repository of a folder, or write its info/exclude, would collide
-            runs = await asyncio.to_thread(self._created, entry, run)
+            runs = await in_thread(self._created, entry, run)
         self.running[entry.id] = runs.ledger(run)
         report = await drive(runs, run)
         return Result(

@@ -107,7 +107,7 @@ def held(path: Path) -> Iterator[tuple[FileIO, dict[str, Result]]]:
     Raises ConfigurationError when another process holds it, or a line is none of a result.
     """
     try:
-        file = path.open("a+b", buffering=0)
+        file = FileIO(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600))
     except OSError as error:
         msg = f"{path} cannot be written ({error.strerror}): name another file with --out"
         raise ConfigurationError(msg) from error

@@ -16,7 +16,7 @@ from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Roster
 from backend_coordinator.errors import InvalidPlan, ModelCallFailed, ModelUnavailable
-from backend_coordinator.graph.answers import Means, resumed
+from backend_coordinator.graph.answers import Means, answer_now
 from backend_coordinator.graph.routing import MOST_ROUNDS, after_approval, after_review, fan_out
 from backend_coordinator.graph.specialist_flow import Flow, result_of, specialist_flow
 from backend_coordinator.graph.state import Job, RunState, RunUpdate, TaskState
@@ -25,6 +25,7 @@ from backend_coordinator.nodes.analyse import analyse as analyse_objective
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.decompose import decompose as make_plan
 from backend_coordinator.nodes.facts import repository_facts
+from backend_coordinator.nodes.inspect import kept_verdicts
 from backend_coordinator.nodes.needs import additions
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
 from backend_coordinator.nodes.points import reach
@@ -88,7 +89,7 @@ async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         text="Approve this plan?\n" + "\n".join(lines),
         choices=("approve", "reject"),
     )
-    answer = run.ledger.ask(question).answer or resumed(question, run)
+    answer = answer_now(question, run)
     return (
         {}
         if answer.decision == "approve"
@@ -114,8 +115,9 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
         if admission == "park":
             raise GraphInterrupt(())  # nothing is written, so the task runs again on resume
         if admission == "skip":
-            result = _skipped(task, conductor.results)
+            result = _skipped(task, conductor.results, aborts=conductor.aborted)
         else:
+            await run.steps.gate()
             reach("task admitted")
             begin = TaskState(task=task, specialist=task.specialist)
             try:
@@ -124,7 +126,8 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
                 conductor.park(task.id)
                 raise
             result = result_of(TaskState.model_validate(ended))
-        run.ledger.record(TaskEnded(task=task.id, status=result.status, reason=result.reason))
+        if task.id not in conductor.told:
+            run.ledger.record(TaskEnded(task=task.id, status=result.status, reason=result.reason))
         reach("task ended")
         conductor.end(task.id, result)
         return {"results": {task.id: result}}
@@ -161,7 +164,7 @@ async def consent(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     """A person mends the model that the review asks, or aborts the run."""
     run = runtime.context.run
     assert state.question is not None
-    answer = run.ledger.ask(state.question).answer or resumed(state.question, run)
+    answer = answer_now(state.question, run)
     if answer.decision == "retry":
         return {"question": None}
     return {"question": None, "stopped": ABORTED}
@@ -192,10 +195,11 @@ async def report(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     run = runtime.context.run
     if state.stopped:
         run.ledger.record(Noticed(text=state.stopped))
+    results = {name: r.model_copy(update={"verdicts": kept_verdicts(run, name)}) for name, r in state.results.items()}
     write_report(
         run,
         plan=state.plan,
-        results=state.results,
+        results=results,
         verdicts=state.verdicts,
         repairs=state.repairs,
         stopped=state.stopped,
@@ -228,11 +232,17 @@ def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
     return graph
 
 
-def _skipped(task: Task, results: Mapping[str, TaskResult]) -> TaskResult:
+def _skipped(task: Task, results: Mapping[str, TaskResult], *, aborts: bool) -> TaskResult:
     failed = [need for need in task.needs if need in results and results[need].status != "merged"]
     reason = f"needs {', '.join(failed)}, which did not pass" if failed else "the run was aborted"
     return TaskResult(
-        id=task.id, title=task.title, specialist=task.specialist, needs=task.needs, status="skipped", reason=reason
+        id=task.id,
+        title=task.title,
+        specialist=task.specialist,
+        needs=task.needs,
+        status="skipped",
+        aborts=aborts,
+        reason=reason,
     )
 
 

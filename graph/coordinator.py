@@ -1,20 +1,25 @@
 """The public face of the engine: `Coordinator`, and `Run`, the handle of one run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from backend_coordinator.domain.events import Event, RunEnded
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.question import Answer, Choice, Question
 from backend_coordinator.domain.report import Report
-from backend_coordinator.errors import ModelUnavailable, Stopped, Waiting
+from backend_coordinator.errors import BadAnswer, ModelUnavailable, Stopped, Waiting
 from backend_coordinator.graph.build import sentence
-from backend_coordinator.graph.embedding import Node, node_of
+from backend_coordinator.graph.embedding import Node, node_of, tool_of
 from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.planning import plan_only
 from backend_coordinator.graph.runs import Runs, drive
@@ -26,8 +31,10 @@ from backend_coordinator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.tools import BaseTool
 
 _POLL = 0.1
+_TOOL = "Has a backend department carry out an objective in the repository, and says whether it was accepted."
 _MOST_SECONDS_TO_STOP = 10.0
 
 
@@ -36,7 +43,8 @@ class Coordinator:
 
     `model` is a chat model, `openai:<name>` or `offline`; None takes openai when a key or base URL is set and
     offline otherwise. `init` makes the workspace a repository if it is none, as soon as a plan or run has passed
-    all checks. Raises WorkspaceError and ModelUnavailable at once.
+    all checks. `database` is the address of a PostgreSQL database for the tables of runs; None takes that of
+    BACKEND_COORDINATOR_DATABASE, or none. Raises WorkspaceError and ModelUnavailable at once.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class Coordinator:
         settings: Settings | None = None,
         init: bool = False,
         base: str | None = None,
+        database: str | None = None,
     ) -> None:
         chosen = model or default_model()
         resolve_model(chosen)
@@ -55,7 +64,7 @@ class Coordinator:
             open_workspace(root, base=base)
         if settings is None:
             load_settings(root)  # wrong ones are refused at once; each drive reads them again
-        self.runs = Runs(root, chosen, settings, init=init, base=base)
+        self.runs = Runs(root, chosen, settings, init=init, base=base, database=database)
 
     def plan(self, objective: str) -> Plan:
         """The plan for an objective; nothing is started and the workspace stays as it is.
@@ -82,6 +91,13 @@ class Coordinator:
         `Command(resume={interrupt.id: {"decision": "guide", "text": "..."}})`.
         """
         return node_of(self.runs)
+
+    def as_tool(self, name: str = "backend", description: str = _TOOL) -> "BaseTool":
+        """An async tool for an agent that takes an objective and answers with one line.
+
+        Its artifact holds run, status, accepted and branch; questions surface as those of `as_node` do.
+        """
+        return tool_of(self.runs, name, description)
 
     def graph(self) -> Any:
         """The compiled graph, for drawing and inspection."""
@@ -111,9 +127,27 @@ class OpenQuestion:
         """The decisions it takes."""
         return self.question.choices
 
-    def answer(self, decision: Choice, text: str = "", *, by: str = "user") -> None:
-        """Answers it. Raises BadAnswer when it does not take that, or was answered meanwhile."""
-        self.ledger.answer(self.id, Answer(decision=decision, text=text, by=by))
+    def answer(
+        self,
+        decision: Choice,
+        text: str = "",
+        *,
+        by: str = "user",
+        items: Sequence[str] = (),
+        expires: date | None = None,
+    ) -> None:
+        """Answers it; `items` and `expires`, the last day it holds, are for waive.
+
+        Raises BadAnswer when it does not take that, or nothing waits for an answer any more.
+        """
+        given = {"decision": decision, "text": text, "by": by, "items": tuple(items), "expires": expires}
+        try:
+            answer = Answer.model_validate(given)
+        except ValidationError as error:
+            wrong = ", ".join(f"{found['loc'][0]} {found['input']!r}" for found in error.errors())
+            msg = f"{self.id} takes {', '.join(self.choices)}, not {wrong}"
+            raise BadAnswer(msg) from error
+        self.ledger.answer(self.id, answer)
 
 
 class Run:
@@ -125,6 +159,7 @@ class Run:
         self._ledger = runs.ledger(run)
         self._left_open: frozenset[str] = frozenset()
         self._refused: Future[Report] | None = None
+        self._asked = threading.Lock()
         self._future = self._begin()
 
     @property
@@ -134,7 +169,7 @@ class Run:
 
     def events(self) -> "Events":
         """What happens, from the beginning, until the run has ended or only waits for answers."""
-        return Events(self._ledger, self._going(), self._begun)
+        return Events(self._ledger, self._going(), self._begun, self.stop)
 
     @property
     def questions(self) -> tuple[OpenQuestion, ...]:
@@ -145,12 +180,15 @@ class Run:
         """Blocks until the run has ended.
 
         Raises Waiting when only answers can bring it further, and ModelUnavailable when a model cannot be used; after
-        answering, or correcting that, call it again. Raises Stopped after `stop()`.
+        answering, or correcting that, call it again. Raises Stopped after `stop()`. A KeyboardInterrupt stops the run.
         """
         while True:
             future = self._going()
             try:
                 return future.result()
+            except KeyboardInterrupt:
+                self.stop()
+                raise
             except Waiting:
                 if self._going() is future:
                     raise
@@ -159,7 +197,10 @@ class Run:
                 raise
 
     def stop(self) -> None:
-        """Ends the work under way and its processes, within seconds; the run can be resumed."""
+        """Lets nothing new begin, and ends the work under way and its processes, within seconds.
+
+        A model call or tool may end by itself for a moment, a merge always does; the run can be resumed.
+        """
         loop, task = self._driver.result()
         loop.call_soon_threadsafe(task.cancel)
         wait((self._future,), timeout=_MOST_SECONDS_TO_STOP)
@@ -167,14 +208,14 @@ class Run:
     def _begin(self) -> "Future[Report]":
         self._begun: Future[None] = Future()
         self._driver: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-        return in_loop(self._drive())
+        return in_loop(self._drive(self._begun, self._driver))
 
-    async def _drive(self) -> Report:
+    async def _drive(self, begun: "Future[None]", driver: "Future[tuple[Any, asyncio.Task[Any]]]") -> Report:
         task = asyncio.current_task()
         assert task is not None
-        self._driver.set_result((asyncio.get_running_loop(), task))
+        driver.set_result((asyncio.get_running_loop(), task))
         try:
-            return await drive(self._runs, self.id, self._begun)
+            return await drive(self._runs, self.id, begun)
         except asyncio.CancelledError:
             msg = f"run {self.id} was stopped: Coordinator.resume({self.id!r}) goes on with it"
             raise Stopped(msg) from None
@@ -183,17 +224,26 @@ class Run:
 
     def _going(self) -> "Future[Report]":
         """The present drive; a new one after an answer to what it waited for, or once its refusal was told."""
-        over = self._future.done() and isinstance(self._future.exception(), Waiting)
-        answered = over and (not self._open() or self._open() != self._left_open)
-        if answered or self._future is self._refused:
-            self._future = self._begin()
-        return self._future
+        with self._asked:  # of two threads that ask, one begins
+            over = self._future.done() and isinstance(self._future.exception(), Waiting)
+            answered = over and (not self._open() or self._open() != self._left_open)
+            if answered or self._future is self._refused:
+                self._future = self._begin()
+            return self._future
 
     def _open(self) -> frozenset[str]:
         return frozenset(question.id for question in self._ledger.open_questions())
 
     def __await__(self) -> Generator[Any, None, Report]:
-        return asyncio.to_thread(self.result).__await__()
+        return self._ended().__await__()
+
+    async def _ended(self) -> Report:
+        """The result; who cancels the wait for it stops the run, as with any task."""
+        try:
+            return await asyncio.to_thread(self.result)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(self.stop)
+            raise
 
 
 @dataclass(frozen=True)
@@ -203,25 +253,34 @@ class Events:
     ledger: Ledger
     future: "Future[Report]"
     begun: "Future[None]"
+    stop: Callable[[], None]
 
     def __iter__(self) -> Iterator[Event]:
+        try:
+            yield from chain.from_iterable(self._told())
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        told = self._told()
+        while (events := await asyncio.to_thread(next, told, None)) is not None:
+            for event in events:
+                yield event
+
+    def _told(self) -> Iterator[Sequence[Event]]:
+        """What is new; now and then nothing, so that no thread of somebody who leaves has to be waited for."""
         either: tuple[Future[Any], ...] = (self.begun, self.future)
-        wait(either, return_when=FIRST_COMPLETED)
+        while not wait(either, _POLL, return_when=FIRST_COMPLETED).done:
+            yield ()
         if not self.begun.done():
             return  # refused: the events there are belong to others, `result` says why
         seen = 0
         while True:
             over = self.future.done()
-            for number, event in self.ledger.events(after=seen):
-                seen = number
-                yield event
-                if isinstance(event, RunEnded):
-                    return
-            if over:
+            found = self.ledger.events(after=seen)
+            seen = found[-1][0] if found else seen
+            yield (events := [event for _, event in found])
+            if over or any(isinstance(event, RunEnded) for event in events):
                 return
             self.ledger.wait_for_events(_POLL)
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        events = iter(self)
-        while (event := await asyncio.to_thread(next, events, None)) is not None:
-            yield event

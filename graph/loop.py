@@ -10,14 +10,15 @@ import os
 import threading
 import warnings
 from collections.abc import Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _MOST_THREADS = 64
 """For git, files and models without an async side; the default is a few threads a core."""
 
-_going: set[Future[None]] = set()
+_going: dict[Future[None], Future[Any]] = {}
+"""Each task of the loop, which holds its tasks only weakly, with the future that has its result."""
 _loops: list[asyncio.AbstractEventLoop] = []
 _of_parents: list[asyncio.AbstractEventLoop] = []
 """Without a thread in this forked process, and never closed here: they share their selectors with the parent's."""
@@ -35,8 +36,8 @@ def in_loop(work: Coroutine[Any, Any, T]) -> "Future[T]":
             future.set_exception(error)
 
     task = asyncio.run_coroutine_threadsafe(settle(), _loop())
-    _going.add(task)  # a loop itself holds its tasks only weakly
-    task.add_done_callback(_going.discard)
+    _going[task] = future
+    task.add_done_callback(_going.pop)
     return future
 
 
@@ -48,11 +49,22 @@ def _loop() -> asyncio.AbstractEventLoop:
             threading.Thread(target=loop.run_forever, name="backend-coordinator", daemon=True).start()
             # The clients keep connections for the next run, and nobody tells them which is the last.
             atexit.register(warnings.filterwarnings, "ignore", "unclosed transport", ResourceWarning)
+            # Not atexit, which comes after the executors' threads were ended: no work could end properly then.
+            threading._register_atexit(_leave)  # type: ignore[attr-defined]
             _loops.append(loop)
         return _loops[0]
 
 
+def _leave() -> None:
+    """Stops what is under way when the interpreter exits, and waits for its end."""
+    going = dict(_going)
+    for task in going:
+        task.cancel()
+    wait(going.values())
+
+
 def _forget() -> None:
+    _going.clear()
     _of_parents.extend(_loops)
     _loops.clear()
     _starting.release()

@@ -16,7 +16,7 @@ from backend_coordinator.nodes.plan_compiler import Compiled
 async def plan_only(runs: Runs, objective: Objective) -> Compiled:
     """The plan of an objective; the workspace stays as it is."""
     with tempfile.TemporaryDirectory() as home:
-        apart = replace(runs, home=Path(home))
+        apart = replace(runs, home=Path(home), database="")
         context = await apart.context(apart.create(objective))
         try:
             facts = repository_facts(context.repository.tree(context.repository.user.base_commit), context.roster)

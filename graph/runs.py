@@ -6,7 +6,6 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,20 +14,24 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableConfig
 from pydantic import ValidationError
 
-from backend_coordinator.domain.events import RunResumed, RunStarted
+from backend_coordinator.domain.events import RunResumed, RunStarted, TaskStarted
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.report import Report, TaskResult
-from backend_coordinator.errors import ConfigurationError, NewerDatabase, UnknownRun, Waiting
+from backend_coordinator.domain.report import Report
+from backend_coordinator.errors import ConfigurationError, DamagedRun, NewerDatabase, UnknownRun, Waiting
 from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.conductor import Conductor
-from backend_coordinator.graph.persistence import check_version, checkpoints, driving
+from backend_coordinator.graph.persistence import FILE, checkpoints, driving
 from backend_coordinator.graph.readiness import demand_ready, with_present_models
-from backend_coordinator.graph.state import RunState, RunUpdate
+from backend_coordinator.graph.slots import process_share
+from backend_coordinator.graph.standing import finished_siblings, note_parts, standing
+from backend_coordinator.graph.state import STATE_VERSION, RunUpdate
 from backend_coordinator.nodes import records
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext, ours
+from backend_coordinator.nodes.damage import telling
+from backend_coordinator.nodes.doubts import settle
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.limits import demand_limits
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+EMBEDDED = "embedded-"
+"""How the ids of runs begin that live in the checkpoints of a parent graph."""
 _MOST_DRIVES = 10_000
 LIMITS = RunnableConfig(recursion_limit=10_000, max_concurrency=10_000)
 """Our own, since a graph that is called within a node has its parent's otherwise, and None does not undo them."""
@@ -67,6 +72,8 @@ class Runs:
     home: Path | None = None
     """Another place for the runs than the workspace's own folder."""
     clock: Clock = CLOCK
+    database: str | None = None
+    """A PostgreSQL address for the tables of new runs; empty: files; None: what the environment says."""
 
     @property
     def folder(self) -> Path:
@@ -77,7 +84,7 @@ class Runs:
         """All runs, oldest first; those that are still being made are none."""
         if not self.folder.is_dir():
             return ()
-        return tuple(sorted(path.name for path in self.folder.iterdir() if records.exists(path)))
+        return tuple(sorted(p.name for p in self.folder.iterdir() if p.is_dir() and _RUN_ID.fullmatch(p.name)))
 
     def place(self, run: str) -> Path:
         """The folder of a run.
@@ -85,14 +92,14 @@ class Runs:
         Raises UnknownRun, naming those there are.
         """
         folder = self.folder / run
-        if not _RUN_ID.fullmatch(run) or not records.exists(folder):
+        if not _RUN_ID.fullmatch(run) or not folder.is_dir():
             msg = f"no run {run!r} in {self.workspace}; there are: {', '.join(self.ids()) or 'none'}"
             raise UnknownRun(msg)
         return folder
 
     def ledger(self, run: str) -> Ledger:
         """The tables of a run; what is written into them is redacted by the secrets of that moment."""
-        ledger = records.load(self.place(run))
+        ledger = records.load(self.place(run), self.database)
         return replace(ledger, redact=lambda text: redactor_for(self.workspace)(text))
 
     def report(self, run: str) -> Report | None:
@@ -126,12 +133,13 @@ class Runs:
             "model": model_name(self.model or "offline"),
             "settings": settings.model_dump_json(exclude={"services"}),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder.parent, self.folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as scratch:
             fresh = Path(scratch, "run")
             fresh.mkdir(mode=0o700)
             RunRepository.create(fresh / "git", trees_of(self.folder / name, cache_folder()), user, name)
-            ledger = records.create(fresh)
+            ledger = records.create(fresh, name, self.database)
             for key, value in notes.items():
                 ledger.note(key, value if key == "settings" else redact(value))
             try:
@@ -148,6 +156,7 @@ class Runs:
             msg = "the objective is empty: say what should be built"
             raise ConfigurationError(msg)
         settings = self.settings or load_settings(self.workspace)
+        records.demand(self.database)
         added.read(self.workspace)  # a file of rules that cannot be read is refused at once
         roster = roster_with(*(self.workspace / folder for folder in settings.roster))
         demand_models(self.model or "offline", settings, roster)
@@ -165,7 +174,7 @@ class Runs:
         `fence` is that of the lock under which it is driven.
         """
         folder = self.place(run)
-        ledger = records.load(folder)
+        ledger = records.load(folder, self.database)
         settings = Settings.model_validate_json(_noted(ledger, "settings", run))
         if self.report(run) is None:
             settings = with_present_models(settings, self.settings, self.workspace)
@@ -200,11 +209,18 @@ async def drive(runs: Runs, run: str, begun: "Future[None] | None" = None) -> Re
     ModelUnavailable when a model that it needs cannot be used before its tasks begin, or when it is taken up again;
     `model` and `models` of the settings are those of now then, and ConfigurationError says what is wrong with them.
     """
-    with driving(runs.place(run)) as fence:
+    if run.startswith(EMBEDDED):
+        if ended := runs.report(run):
+            return ended
+        msg = f"run {run} belongs to the graph that it is a node of: invoke that with None and the same thread"
+        raise ConfigurationError(msg)
+    place = runs.place(run)
+    with driving(place, runs.database) as fence, telling(place / FILE):
         context = await runs.context(run, fence)
-        async with checkpoints(context.folder) as saver:
+        async with checkpoints(place, runs.database, fence) as saver:
             app = sentence(context.roster, context.settings.budget).compile(checkpointer=saver)
-            config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": run}}
+            thread = context.ledger.store.key or run
+            config: RunnableConfig = {**LIMITS, "configurable": {"thread_id": thread}}
             state, _ = await standing(app, config, context)
             await demand_ready(context, state)
             reach("run opened")
@@ -230,35 +246,26 @@ async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool
     state, tasks = await standing(app, config, context)
     if state is not None and state.ended:
         return True
-    conductor = Conductor(context.settings.slots)
-    if state is not None and state.plan is not None:
-        results = {**state.results, **_finished_siblings(tasks)}
-        conductor.open(state.plan, results, context_items(state.analysis, state.facts))
-    begin = None if state is not None else _beginning(context)
-    context.ledger.record(_started(context) if begin else RunResumed(process=os.getpid()))
-    ended = await app.ainvoke(begin, config, context=Means(context, conductor), durability="sync")
-    return bool(ended.get("ended"))
-
-
-async def standing(app: Any, config: RunnableConfig, context: RunContext) -> tuple[RunState | None, Sequence[Any]]:
-    """The state of a run and the tasks of its open superstep; None when it has not begun.
-
-    Raises NewerDatabase for a state of a newer version, ConfigurationError for one that was lost.
-    """
-    snapshot = await app.aget_state(config)
-    if snapshot.values:
-        check_version(snapshot.values.get("version"), context.run)
-        return RunState.model_validate(snapshot.values), snapshot.tasks
-    if any(not isinstance(event, RunStarted) for _, event in context.ledger.events()):
-        msg = f"the checkpoints of run {context.run} were lost or emptied: start a new run"
-        raise ConfigurationError(msg)
-    return None, ()
+    with process_share(context.settings.slots) as share:
+        conductor = Conductor(share)
+        if state is not None and state.plan is not None:
+            results = {**state.results, **finished_siblings(tasks)}
+            conductor.open(state.plan, results, context_items(state.analysis, state.facts))
+            if any(q.answer and q.answer.decision == "abort" for q in context.ledger.questions()):
+                conductor.abort({event.task for _, event in context.ledger.events() if isinstance(event, TaskStarted)})
+        begin = None if state is not None else _beginning(context)
+        if begin:
+            note_parts(app, context)
+        context.ledger.record(_started(context) if begin else RunResumed(process=os.getpid()))
+        conductor.told = settle(context)
+        work = app.ainvoke(begin, config, context=Means(context, conductor), durability="sync")
+        return bool((await context.steps.carried_out(work)).get("ended"))
 
 
 def _beginning(context: RunContext) -> RunUpdate:
     ledger = context.ledger
     objective = Objective.model_validate_json(_noted(ledger, "objective_json", context.run))
-    begin = RunUpdate(version=1, objective=objective)
+    begin = RunUpdate(version=STATE_VERSION, objective=objective)
     if plan := ledger.noted("plan"):
         begin["plan"] = Plan.model_validate_json(plan)
     return begin
@@ -274,15 +281,6 @@ def _started(context: RunContext) -> RunStarted:
     )
 
 
-def _finished_siblings(tasks: Sequence[Any]) -> dict[str, TaskResult]:
-    """Results of the open superstep: they are on disk, but not yet in the state's values."""
-    found: dict[str, TaskResult] = {}
-    for task in tasks:
-        for name, result in ((task.result or {}).get("results") or {}).items():
-            found[name] = TaskResult.model_validate(result)
-    return found
-
-
 def _unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationError:
     known = Report.model_fields["format"].default
     for found in error.errors():
@@ -290,7 +288,7 @@ def _unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationEr
             msg = f"the report of run {run} has format {found['input']}, this program knows {known}"
             return NewerDatabase(f"{msg}: upgrade backend-coordinator")
     msg = f"the report of run {run}, {path}, is damaged: restore it from a backup, or read report.md beside it"
-    return ConfigurationError(msg)
+    return DamagedRun(msg)
 
 
 def _noted(ledger: Ledger, name: str, run: str) -> str:

@@ -18,9 +18,9 @@ from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.routing import RUNGS, after_consent, after_inspection, after_rung, after_work, climb
 from backend_coordinator.graph.state import TaskState, TaskUpdate
 from backend_coordinator.nodes import dependencies, levels
-from backend_coordinator.nodes.brief import assign, fresh_tree, items_from, kept_tree
+from backend_coordinator.nodes.brief import assign, assigned, fresh_tree, items_from, kept_tree
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.inspect import digest, inspect_delivery
+from backend_coordinator.nodes.inspect import digest, inspect_delivery, keep_verdicts
 from backend_coordinator.nodes.ladder import risen
 from backend_coordinator.nodes.merge import merge_delivery
 from backend_coordinator.nodes.points import reach
@@ -38,7 +38,7 @@ async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     task, attempt = state.task, state.attempt + 1
     base = await fresh_tree(run, task) if state.fresh else state.base
     reach("checkout made")
-    assignment = assign(
+    assign(
         run,
         task,
         run.roster.get(state.specialist),
@@ -48,13 +48,12 @@ async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         blocks=conductor.plan.blocks[task.id],
     )
     run.ledger.record(TaskStarted(task=task.id, specialist=state.specialist, attempt=attempt, title=task.title))
-    return {"attempt": attempt, "base": base, "fresh": False, "assignment": assignment, "failure": None}
+    return {"attempt": attempt, "base": base, "fresh": False, "failure": None}
 
 
 async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """One attempt: turns and tools until it is submitted, fails, or needs a person's consent."""
     run = runtime.context.run
-    assert state.assignment is not None
     specialist = run.roster.get(state.specialist)
     tree = await kept_tree(run, state.task, state.base, state.attempt)
     bench = Bench(
@@ -68,7 +67,7 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     )
     mended = times_mended(run.ledger)
     try:
-        worked = await work_on(state.assignment, bench, specialist.prompt)
+        worked = await work_on(assigned(run, state.task.id), bench, specialist.prompt)
     except ModelUnavailable as error:
         return {"question": question_about(run, error, mended), "seconds": bench.seconds()}
     if worked.question is not None:
@@ -108,7 +107,8 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         earlier=state.attempts,
         waived=frozenset(waiver.item for waiver in state.waived),
     )
-    update: TaskUpdate = {"delivery": found.delivery, "verdicts": found.verdicts, "failure": None}
+    keep_verdicts(run, state.task.id, found.verdicts)
+    update: TaskUpdate = {"delivery": found.delivery, "failure": None}
     if found.failure is None:
         return update
     return {**update, **_failing(state, run, found.failure, digest(found.delivery))}
@@ -241,7 +241,6 @@ def result_of(state: TaskState) -> TaskResult:
         attempts=state.attempt,
         failures=state.attempts,
         escalations=state.escalations,
-        verdicts=state.verdicts,
         waived=state.waived,
         usage=state.usage,
         seconds=round(state.seconds, 3),

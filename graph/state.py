@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
-from backend_coordinator.domain.context import Assignment, Message
+from backend_coordinator.domain.context import Message
 from backend_coordinator.domain.delivery import Delivery
 from backend_coordinator.domain.failure import Attempt, Escalation, Failure
 from backend_coordinator.domain.objective import Analysis, Objective, RepositoryFacts
@@ -76,17 +76,15 @@ Ending = Literal["merged", "abandoned", "given_up", "aborted"]
 
 
 class TaskState(_State):
-    """One task on its way through its specialist's flow."""
+    """One task on its way through its specialist's flow; assignment and verdicts, which are large, are notes."""
 
     task: Task
     specialist: str
     attempt: int = 0
     base: str = ""
     guidance: tuple[Message, ...] = ()
-    assignment: Assignment | None = None
     submission: Submission | None = None
     delivery: Delivery | None = None
-    verdicts: tuple[Verdict, ...] = ()
     failure: Failure | None = None
     question: Question | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -107,10 +105,8 @@ class TaskUpdate(TypedDict, total=False):
     attempt: int
     base: str
     guidance: tuple[Message, ...]
-    assignment: Assignment
     submission: Submission | None
     delivery: Delivery
-    verdicts: tuple[Verdict, ...]
     failure: Failure | None
     question: Question | None
     attempts: tuple[Attempt, ...]

@@ -13,17 +13,18 @@ from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.policy import accepted, failures
 from backend_coordinator.nodes.inspect import judge
 from backend_coordinator.nodes.metrics import measure
+from backend_coordinator.nodes.stopping import in_thread
 
 
 async def integrate(context: RunContext) -> str:
     """Makes sure that the user's branch shows the run's; says which commit that is."""
     async with context.merging:
-        return await asyncio.to_thread(context.repository.publish)
+        return await in_thread(context.repository.publish)
 
 
 async def acceptance(context: RunContext, results: Mapping[str, TaskResult]) -> tuple[Verdict, ...]:
     """All 40 verdicts on the merged tree; what a person waived stands as waived, never as pass."""
-    head = await asyncio.to_thread(context.repository.head)
+    head = await in_thread(context.repository.head)
     base = context.repository.user.base_commit
     verdicts, _ = await asyncio.gather(judge(context, base, head, "acceptance"), measure(context))
     merged = {name for name, result in results.items() if result.status == "merged"}

@@ -17,6 +17,7 @@ from backend_coordinator.nodes.models.faults import PASSING, CallFailed, Kind
 from backend_coordinator.nodes.models.forms import forms, in_words, request, taken, works
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.nodes.models.structured import NO_JSON, Unreadable, read
+from backend_coordinator.nodes.points import reach
 
 T = TypeVar("T", bound=BaseModel)
 ROUNDS = 2
@@ -62,7 +63,9 @@ async def ask(context: RunContext, inquiry: Inquiry, answer: type[T]) -> tuple[T
                 usage += error.usage
                 continue
             reply = settled(answered, ids_of_calls(messages), len(messages))
-            journal.add(reply, used)
+            reach("model answered")
+            journal.add(reply, used, called)
+            reach("answer recorded")
             context.ledger.record(called)
             messages.append(reply)
             usage += used

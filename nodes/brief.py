@@ -1,6 +1,5 @@
 """Prepares one attempt: a tree to work in and an assignment to work from."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.firewall import packet
+from backend_coordinator.nodes.private import write_private
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.window import WINDOW
 
 PACKETS_IN_A_WINDOW = 4
@@ -21,8 +22,8 @@ PACKETS_IN_A_WINDOW = 4
 
 async def fresh_tree(context: RunContext, task: Task) -> str:
     """Checks the run's present head out for a task and says which commit that is."""
-    head = await asyncio.to_thread(context.repository.head)
-    await asyncio.to_thread(context.repository.checkout, head, task.id)
+    head = await in_thread(context.repository.head)
+    await in_thread(context.repository.checkout, head, task.id)
     return head
 
 
@@ -31,8 +32,8 @@ async def kept_tree(context: RunContext, task: Task, base: str, attempt: int) ->
     tree = context.repository.trees / task.id
     if not tree.is_dir():
         context.ledger.record(Noticed(text=f"{task.id}: its checkout is gone, attempt {attempt} begins again"))
-        await asyncio.to_thread(context.repository.checkout, base, task.id)
-        context.transcript(f"{task.id}-{attempt}").set_aside()
+        context.transcript(f"{task.id}-{attempt}").set_aside()  # first: it must not tell of work that is not there
+        await in_thread(context.repository.checkout, base, task.id)
     return tree
 
 
@@ -46,26 +47,31 @@ def assign(
     guidance: Sequence[Message],
     blocks: Sequence[str],
 ) -> Assignment:
-    """The assignment for one attempt; its manifest is kept in the run's folder under `manifests/`."""
+    """The assignment for one attempt, to be had back by `assigned`; its manifest is kept under `manifests/`."""
     terms = context.settings.model
     budget = min(context.settings.packet_tokens, (terms.window or WINDOW) // PACKETS_IN_A_WINDOW)
     text, manifest = packet(specialist, task, items, blocks=blocks, budget=budget)
     keep_manifest(context, manifest, attempt)
-    return Assignment(
+    assignment = Assignment(
         task=task.id,
         specialist=specialist.name,
         attempt=attempt,
         packet=context.redact(text),
         guidance=tuple(guidance),
     )
+    context.ledger.note(f"assignment {task.id}", assignment.model_dump_json())
+    return assignment
+
+
+def assigned(context: RunContext, task: str) -> Assignment:
+    """The assignment that was made for the task's newest attempt: it would fill every checkpoint of its work."""
+    return Assignment.model_validate_json(context.ledger.noted(f"assignment {task}") or "")
 
 
 def keep_manifest(context: RunContext, manifest: ContextManifest, attempt: int) -> None:
     """Writes a manifest where `explain-context` finds it."""
-    folder = context.folder / "manifests"
-    folder.mkdir(mode=0o700, exist_ok=True)
     text = json.dumps(manifest.model_dump(mode="json"), indent=1)
-    (folder / f"{manifest.task}-{attempt}.json").write_text(text, encoding="utf-8")
+    write_private(context.folder / "manifests" / f"{manifest.task}-{attempt}.json", text)
 
 
 def context_items(analysis: Analysis, facts: RepositoryFacts) -> tuple[ContextItem, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from backend_coordinator.nodes.meter import RUN, Meter
 from backend_coordinator.nodes.models.clock import CLOCK, Clock
 from backend_coordinator.nodes.models.resolve import resolve_model
 from backend_coordinator.nodes.redaction import Redactor
+from backend_coordinator.nodes.stopping import Steps
 from backend_coordinator.nodes.tools.fetching import FETCHER, Fetcher
 from backend_coordinator.nodes.workspace.environment import Environment, Place, build
 from backend_coordinator.nodes.workspace.repository import RunRepository
@@ -47,6 +48,8 @@ class RunContext:
     verdicts: VerdictCache
     """Verdicts on trees already looked at."""
     clock: Clock = CLOCK
+    steps: Steps = field(default_factory=Steps)
+    """What is under way, and whether more may begin."""
     fetcher: Fetcher = FETCHER
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
@@ -61,7 +64,7 @@ class RunContext:
         limits = self.settings.limits
         by_name = {self.roster.resolve(name): bounds for name, bounds in limits.specialists.items()}
         meter = Meter({RUN: limits.run, **by_name}, limits.task, self.ledger, self.clock)
-        meter.redact = self.redact
+        meter.redact, meter.step = self.redact, self.steps.step
         return meter
 
     def transcript(self, name: str) -> Transcript:

@@ -1,6 +1,5 @@
 """Dependencies as causes of failure: a declared one is installed, a new one goes by the approval policy."""
 
-import asyncio
 import hashlib
 import json
 import sys
@@ -16,6 +15,7 @@ from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.nodes.classify import missing_modules
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.files import is_code
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.manifest import Group, find_manifests, normal
 from backend_coordinator.nodes.workspace.node import NodeUnit
@@ -89,8 +89,8 @@ async def recover(context: RunContext, commit: str, failure: Failure) -> Recover
     A module counts as declared only if a group, once installed, really brings it. (Error Escalation Protocol,
     missing dependency.)
     """
-    tree = await asyncio.to_thread(context.repository.tree, commit)
-    recovery = Recovery(manifest=await asyncio.to_thread(_manifest, tree))
+    tree = await in_thread(context.repository.tree, commit)
+    recovery = Recovery(manifest=await in_thread(_manifest, tree))
     if not missing_modules(failure.detail):
         return recovery
     for module in missing_modules(failure.detail, own_modules(await context.environment(tree.path))):
@@ -99,7 +99,7 @@ async def recover(context: RunContext, commit: str, failure: Failure) -> Recover
 
 
 async def _look_for(context: RunContext, tree: Tree, module: str, recovery: Recovery) -> Recovery:
-    manifests = await asyncio.to_thread(find_manifests, tree.path)
+    manifests = await in_thread(find_manifests, tree.path)
     places = [(manifest.root, group) for manifest in manifests for group in manifest.optional]
     problems: list[str] = []
     blocked = False
@@ -141,10 +141,10 @@ def _manifest(tree: Tree) -> str:
 
 async def new_dependencies(context: RunContext, base: str, delivery: Delivery) -> Mapping[str, str]:
     """Requirement lines by name that a delivery's manifests declare, those of its base do not, and nobody approved."""
-    trees = [await asyncio.to_thread(context.repository.tree, commit) for commit in (base, delivery.commit)]
-    before, after = [await asyncio.to_thread(_named, tree) for tree in trees]
+    trees = [await in_thread(context.repository.tree, commit) for commit in (base, delivery.commit)]
+    before, after = [await in_thread(_named, tree) for tree in trees]
     added = {name: line for name, line in after.items() if name not in before}
-    added = added or await asyncio.to_thread(_only_locked, *trees)
+    added = added or await in_thread(_only_locked, *trees)
     approved = await _approved(context, trees[1]) if added else frozenset()
     return {name: line for name, line in added.items() if name not in approved}
 

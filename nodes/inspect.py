@@ -1,9 +1,10 @@
 """The verb after work: what was really delivered, and what the gates say about it."""
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from pydantic import TypeAdapter
 
 from backend_coordinator.domain.delivery import Artifact, Change, Delivery
 from backend_coordinator.domain.events import Delivered, Inspected
@@ -20,6 +21,7 @@ from backend_coordinator.nodes.gates.registry import Stage
 from backend_coordinator.nodes.gates.shared import sharing
 from backend_coordinator.nodes.kinds import kind_of
 from backend_coordinator.nodes.points import reach
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.tools.protocol import Submission
 from backend_coordinator.nodes.workspace.git import GitError
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -28,6 +30,7 @@ _MAY_WRITE_NOTHING = frozenset(
     {"security_review", "performance_test", "share_contract", "validate_contract", "deployment_handover", "monitoring"}
 )
 """Steps whose outcome can be a word instead of a file."""
+_VERDICTS = TypeAdapter(tuple[Verdict, ...])
 
 
 class Inspection(NamedTuple):
@@ -69,6 +72,16 @@ async def inspect_delivery(
     return Inspection(delivery, decided, await _failure(context, *trees, [v for v in verdicts if v.id not in waived]))
 
 
+def keep_verdicts(context: RunContext, task: str, verdicts: tuple[Verdict, ...]) -> None:
+    """Keeps what the gates said of the task's newest delivery: with its evidence it would fill every checkpoint."""
+    context.ledger.note(f"verdicts {task}", _VERDICTS.dump_json(verdicts).decode())
+
+
+def kept_verdicts(context: RunContext, task: str) -> tuple[Verdict, ...]:
+    """The verdicts on the task's newest delivery; none where nothing was inspected."""
+    return _VERDICTS.validate_json(context.ledger.noted(f"verdicts {task}") or "[]")
+
+
 async def _failure(context: RunContext, base: Tree, head: Tree, verdicts: Sequence[Verdict]) -> Failure | None:
     failed = [verdict for verdict in verdicts if verdict.verdict is Outcome.FAIL]
     tested = next((v for v in verdicts if v.id == "C5" and v.verdict in (Outcome.FAIL, Outcome.UNKNOWN)), None)
@@ -94,13 +107,13 @@ async def failure_between(context: RunContext, base: str, head: str, verdicts: S
 
 async def _trees(context: RunContext, base: str, head: str) -> tuple[Tree, Tree]:
     repository = context.repository
-    return await asyncio.to_thread(repository.tree, base), await asyncio.to_thread(repository.tree, head)
+    return await in_thread(repository.tree, base), await in_thread(repository.tree, head)
 
 
 async def judge(context: RunContext, base: str, head: str, stage: Stage) -> tuple[Verdict, ...]:
     """All 40 verdicts on the tree of `head`, compared with `base` (both commits)."""
     base_tree, head_tree = await _trees(context, base, head)
-    changed = await asyncio.to_thread(context.repository.changed_paths, base, head)
+    changed = await in_thread(context.repository.changed_paths, base, head)
     environment = await context.environment(head_tree.path)
     verdicts = await inspect(base_tree, head_tree, changed, environment, stage=stage, cache=context.verdicts)
     return tuple(map(context.redact.value, verdicts))
@@ -126,7 +139,7 @@ async def _deliver(
         needs=submission.needs,
     )
     try:
-        taken = await asyncio.to_thread(context.repository.snapshot, task.id, f"{task.id}: {task.title}", base)
+        taken = await in_thread(context.repository.snapshot, task.id, f"{task.id}: {task.title}", base)
     except ProcessRefused as error:
         return delivery, Failure(kind=FailureClass.GATE_FAILURE, summary=str(error), detail=str(error))
     except GitError as error:
@@ -134,8 +147,8 @@ async def _deliver(
     if odd := sorted(path for path in taken.changed if not path.isprintable()):
         text = f"a file name is no plain text: {odd[0]!r}"
         return delivery, Failure(kind=FailureClass.GATE_FAILURE, summary=text, detail=f"{text}: rename it")
-    head = await asyncio.to_thread(context.repository.tree, taken.commit)
-    changes = await asyncio.to_thread(context.repository.changes, base, taken.commit)
+    head = await in_thread(context.repository.tree, taken.commit)
+    changes = await in_thread(context.repository.changes, base, taken.commit)
     kinds: tuple[tuple[Change, frozenset[str]], ...] = (
         ("added", changes.added),
         ("modified", changes.modified),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from backend_coordinator.domain.events import EVENT, Answered, Asked, Event
+from backend_coordinator.domain.events import EVENT, Answered, Asked, Event, RunEnded, TaskEnded
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.errors import BadAnswer
 from backend_coordinator.nodes.store import Execute, Store
@@ -66,13 +66,13 @@ class Ledger:
         query = "select number, body from event where run = ? and number > ? order by number"
         with self.store.reading() as execute:
             rows = execute(query, self.store.key, after).rows
-        return [(number, EVENT.validate_json(body)) for number, body in rows]
+            return [(number, EVENT.validate_json(body)) for number, body in rows]
 
     def dated_events(self) -> list[tuple[str, Event]]:
         """All events, oldest first, each with the UTC second in which it was recorded."""
         with self.store.reading() as execute:
             rows = execute("select at, body from event where run = ? order by number", self.store.key).rows
-        return [(at, EVENT.validate_json(body)) for at, body in rows]
+            return [(at, EVENT.validate_json(body)) for at, body in rows]
 
     def wait_for_events(self, seconds: float) -> None:
         """Blocks until this process writes or `seconds` passed."""
@@ -102,7 +102,10 @@ class Ledger:
     def questions(self) -> tuple[Question, ...]:
         """All questions in the order they were asked."""
         with self.store.reading() as execute:
-            rows = execute("select body, answer from decision where run = ? order by number", self.store.key).rows
+            return self._questions(execute)
+
+    def _questions(self, execute: Execute) -> tuple[Question, ...]:
+        rows = execute("select body, answer from decision where run = ? order by number", self.store.key).rows
         return tuple(
             Question.model_validate({**json.loads(body), "answer": answer and json.loads(answer)})
             for body, answer in rows
@@ -115,28 +118,53 @@ class Ledger:
     def answer(self, question_id: str, answer: Answer) -> Question:
         """Answers an open question, from any process.
 
-        Raises BadAnswer when it is unknown, already answered, or the answer is not among its choices.
+        Raises BadAnswer when it is unknown, answered already, does not take that, or nothing waits for it any more.
         """
         question = self.question(question_id)
-        if answer.decision not in question.choices:
-            msg = f"{question_id} takes {', '.join(question.choices)}, not {answer.decision}"
-            raise BadAnswer(msg)
-        if answer.decision in ("guide", "waive") and not answer.text.strip():
-            msg = f"{answer.decision} needs a text: what to do, or why it may pass"
-            raise BadAnswer(msg)
-        if strangers := sorted(set(answer.items) - set(question.items)):
-            msg = f"{question_id} is not about {', '.join(strangers)}; its items: {', '.join(question.items) or 'none'}"
-            raise BadAnswer(msg)
-        change = "update decision set answer = ? where run = ? and id = ? and answer is null"
         with self._writing() as execute:
-            given = self.redact(answer.model_dump_json())
-            taken = execute(change, given, self.store.key, question_id).changed
-            if taken:
-                self._append(execute, Answered(question=question_id, answer=answer))
-        if not taken:
-            msg = f"{question_id} was already answered"
-            raise BadAnswer(msg)
+            if not self._keep(execute, question_id, answer):
+                raise BadAnswer(f"{question_id} was already answered {self._by_whom(execute, question_id)}")
+            # Read within the transaction: a second connection for it, asked for by many at once, could come to none.
+            if why := self._over(execute, question) or question.misfit(answer):
+                raise BadAnswer(f"{question_id} {why}")
         return question.model_copy(update={"answer": answer})
+
+    def close(self, question_id: str, answer: Answer) -> Answer:
+        """The answer that stands when nobody is waited for any more: the one given, or else this one."""
+        with self._writing() as execute:
+            self._keep(execute, question_id, answer)
+        return self.question(question_id).answer or answer
+
+    def _keep(self, execute: Execute, question_id: str, answer: Answer) -> bool:
+        change = "update decision set answer = ? where run = ? and id = ? and answer is null"
+        first = execute(change, self.redact(answer.model_dump_json()), self.store.key, question_id).changed > 0
+        if first:
+            self._append(execute, Answered(question=question_id, answer=answer))
+        return first
+
+    def _over(self, execute: Execute, question: Question) -> str | None:
+        for _, event in self._dated(execute, "task_ended", "run_ended"):
+            if isinstance(event, RunEnded):
+                return f"waits for nothing: run {question.run} has ended"
+            if isinstance(event, TaskEnded) and event.task == question.task:
+                return f"waits for nothing: {event.task} has ended meanwhile, {event.status.replace('_', ' ')}"
+        for other in self._questions(execute):
+            if other.id != question.id and other.answer is not None and other.answer.decision == "abort":
+                return f"waits for nothing: {other.answer.by} aborted run {question.run} in answer to {other.id}"
+        return None
+
+    def _by_whom(self, execute: Execute, question_id: str) -> str:
+        for at, event in self._dated(execute, "answered"):
+            if isinstance(event, Answered) and event.question == question_id:
+                return f"by {event.answer.by} at {at} UTC: {event.answer.decision}"
+        return "meanwhile"
+
+    def _dated(self, execute: Execute, *kinds: str) -> list[tuple[str, Event]]:
+        """Events, most of them of these kinds, each with its UTC second."""
+        like = " or ".join(["body like ?"] * len(kinds))
+        query = f"select at, body from event where run = ? and ({like}) order by number"
+        rows = execute(query, self.store.key, *(f'%"type":"{kind}"%' for kind in kinds)).rows
+        return [(at, EVENT.validate_json(body)) for at, body in rows]
 
     async def answered(self, question_id: str, poll: float = 0.2) -> Question:
         """Waits until the question has an answer; other processes are noticed within `poll` seconds."""

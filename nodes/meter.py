@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -49,14 +50,17 @@ class Meter:
 
     redact: Callable[[str], str] = str
     """What every message goes through before it is sent."""
+    step: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """What every call is made within."""
 
     def __init__(self, limits: Mapping[str, Limits], task: Limits, ledger: Ledger, clock: Clock = CLOCK) -> None:
         self._limits, self._task, self._ledger, self._clock = limits, task, ledger, clock
         self._used: defaultdict[str, Usage] = defaultdict(Usage)
         self._author: dict[str, str] = {}
         self._before, self._began = 0.0, clock.now()
-        dated = ledger.dated_events()
-        self._seen = len(dated)
+        numbers = [number for number, _ in ledger.events()]
+        self._seen = max(numbers, default=0)  # a database of many runs counts over all of them
+        dated = ledger.dated_events()[: len(numbers)]
         for (_, event), past in zip(dated, driven(dated), strict=True):
             self._before += past
             self._take(event)
@@ -121,7 +125,8 @@ class Meter:
         self._add(Usage(model_calls=1, turns=turn), specialist, called.task)
         request = replace(request, messages=[self._redacted(message) for message in request.messages])
         try:
-            reply, used = await call_model(model, request, terms, clock=self._clock)
+            async with self.step():
+                reply, used = await call_model(model, request, terms, clock=self._clock)
         except ModelCallFailed as error:
             used = usage_in(error).model_copy(update={"seconds": self._clock.now() - began})
             kind = error.kind if isinstance(error, CallFailed) else "no answer"

@@ -1,6 +1,5 @@
 """The metrics of a run: each is computed from what was recorded, or left out with the reason."""
 
-import asyncio
 import math
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.shared import sharing
 from backend_coordinator.nodes.gates.testrun import TestRun, old_failures, operation_of
 from backend_coordinator.nodes.ledger import Ledger
+from backend_coordinator.nodes.stopping import in_thread
 
 _NOTE = "measured"
 _UNSEEN = "the tests sent no request that could be seen"
@@ -35,8 +35,8 @@ async def measure(context: RunContext) -> None:
     run once more.
     """
     repository = context.repository
-    head = await asyncio.to_thread(lambda: repository.tree(repository.head()))
-    base = await asyncio.to_thread(repository.tree, repository.user.base_commit)
+    head = await in_thread(lambda: repository.tree(repository.head()))
+    base = await in_thread(repository.tree, repository.user.base_commit)
     if head.oid == base.oid or noted(context.ledger, head.oid):
         return
     old: tuple[str, ...] = ()

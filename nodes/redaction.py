@@ -81,15 +81,16 @@ class Redactor:
     def value(self, value: V) -> V:
         """The same value with every text in it redacted."""
         whole = value.model_dump(mode="json")
-        masked = self._each(whole)
+        masked = self.each(whole)
         return value if masked == whole else type(value).model_validate_json(json.dumps(masked))
 
-    def _each(self, part: object) -> object:
+    def each(self, part: object) -> object:
+        """What JSON holds, with every text in it redacted."""
         if isinstance(part, str):
             return self(part)
         if isinstance(part, dict):
-            return {name: self._each(inner) for name, inner in part.items()}
-        return [self._each(inner) for inner in part] if isinstance(part, list) else part
+            return {name: self.each(inner) for name, inner in part.items()}
+        return [self.each(inner) for inner in part] if isinstance(part, list) else part
 
 
 def redactor_for(

@@ -10,10 +10,12 @@ from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes import costs
 from backend_coordinator.nodes.accept import is_accepted
 from backend_coordinator.nodes.context import RunContext, own_models
+from backend_coordinator.nodes.doubts import doubts_in
 from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
+from backend_coordinator.nodes.private import write_private
 from backend_coordinator.nodes.workspace.sandbox import LEVELS, Sandbox
 
 
@@ -52,16 +54,17 @@ def write_report(
         repairs=tuple(repairs),
         metrics=metrics_of(ordered, verdicts, measured),
         baseline=measured.failing if measured else (),
+        in_doubt=doubts_in(context.ledger),
         usage=total,
         coordination=coordination,
         calls=costs.calls_in(context.ledger),
-        seconds=round(time.time() - float(context.ledger.noted("created") or time.time()), 1),
+        seconds=max(0.0, round(time.time() - float(context.ledger.noted("created") or time.time()), 1)),
     )
+    context.ledger.demand_held()
     for name, text in (("report.json", report.model_dump_json(indent=1)), ("report.md", markdown(report))):
-        fresh = context.folder / f".{name}"
-        fresh.write_text(context.redact(text) + "\n", encoding="utf-8")
-        fresh.replace(context.folder / name)
-    context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
+        write_private(context.folder / name, context.redact(text) + "\n")
+    if not any(isinstance(event, RunEnded) for _, event in context.ledger.events()):  # as before a crash
+        context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
     return report
 
 
@@ -130,6 +133,13 @@ def markdown(report: Report) -> str:
     lines += ["", "## Metrics", "", "| metric | value | how it was computed |", "|---|---|---|"]
     lines += [f"| {m.name} | {_value(m)} | {_line(m.how)} |" for m in report.metrics]
     lines += _usage(report)
+    lines += _climbed(report)
+    return "\n".join(lines)
+
+
+def _climbed(report: Report) -> list[str]:
+    """What a person may want to look at: escalations, and what may have taken effect."""
+    lines: list[str] = []
     if report.escalations:
         lines += ["", "## Escalations", ""]
         lines += [
@@ -137,7 +147,10 @@ def markdown(report: Report) -> str:
             f"{_line(s.answer) or 'no answer'} ({s.action or 'climbs on'})"
             for s in report.escalations
         ]
-    return "\n".join(lines)
+    if report.in_doubt:
+        lines += ["", "## In doubt", "", "A process ended while these ran; whether they took effect is not known.", ""]
+        lines += [f"- {each.task}: {each.tool} {_line(each.subject)}" for each in report.in_doubt]
+    return lines
 
 
 def _models(context: RunContext, results: Sequence[TaskResult]) -> dict[str, str]:

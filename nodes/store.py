@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from backend_coordinator.errors import ConfigurationError, NewerDatabase
+from backend_coordinator.nodes import damage
+from backend_coordinator.nodes.damage import damaged, telling
 
 SCHEMA_VERSION = 2
-_PATIENCE = 30.0
-"""Seconds for which a transaction waits for one of another process."""
 TABLES = """
 create table if not exists note (run text not null, name text not null, value text not null, primary key (run, name));
 create table if not exists event (number {serial}, run text not null, at text not null, body text not null);
@@ -78,22 +78,19 @@ class SqliteStore:
     def load(cls, path: Path) -> "SqliteStore":
         """The file at `path`.
 
-        Raises NewerDatabase when a newer version wrote it, ConfigurationError when it holds no run.
+        Raises NewerDatabase when a newer version wrote it, DamagedRun when it is gone, damaged or holds no run.
         """
+        if not path.is_file():
+            raise damaged(path, "is gone")
         store = cls(path)
         with store._open() as db:
             version = store._check_version(db)
         if version == 0:
-            msg = f"{path} holds no run: it was lost or emptied; start a new run"
-            raise ConfigurationError(msg)
+            raise damaged(path, "holds no run, it was lost or emptied")
         return store
 
     def _check_version(self, db: sqlite3.Connection) -> int:
-        try:
-            version = int(db.execute("pragma user_version").fetchone()[0])
-        except sqlite3.DatabaseError as error:
-            msg = f"{self.path} is damaged ({error}); restore it from a backup or start a new run"
-            raise ConfigurationError(msg) from error
+        version = int(db.execute("pragma user_version").fetchone()[0])
         if version > SCHEMA_VERSION:
             msg = f"{self.path} has version {version}, this program knows {SCHEMA_VERSION}: upgrade backend-coordinator"
             raise NewerDatabase(msg)
@@ -104,12 +101,14 @@ class SqliteStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level="IMMEDIATE")
-        try:
-            with db:
-                yield db
-        finally:
-            db.close()
+        with telling(self.path):
+            place = f"{self.path.absolute().as_uri()}?mode=rw"
+            db = sqlite3.connect(place, uri=True, timeout=damage.PATIENCE, isolation_level="IMMEDIATE")
+            try:
+                with db:
+                    yield db
+            finally:
+                db.close()
 
     @contextmanager
     def reading(self) -> Iterator[Execute]:
@@ -120,7 +119,10 @@ class SqliteStore:
                 done = db.execute(statement, values)
                 return Result(done.fetchall(), done.rowcount)
 
-            yield execute
+            try:
+                yield execute
+            except ValueError as error:  # of JSON, or of a value
+                raise damaged(self.path, "holds a row that cannot be read") from error
 
     def writing(self, fence: int | None = None) -> AbstractContextManager[Execute]:
         """One transaction, taken back when its block raises."""

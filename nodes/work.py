@@ -10,11 +10,12 @@ from langchain_core.messages.tool import ToolCall
 
 from backend_coordinator.domain.context import Assignment
 from backend_coordinator.domain.delivery import Need
-from backend_coordinator.domain.events import ToolCalled
+from backend_coordinator.domain.events import Event, ToolCalled
 from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import CoordinatorError, ModelCallFailed, RunTaken
+from backend_coordinator.nodes.doubts import subject_of
 from backend_coordinator.nodes.firewall import estimate_tokens
 from backend_coordinator.nodes.journal import Transcript, ids_of_calls, open_calls
 from backend_coordinator.nodes.meter import WAY_OUT
@@ -46,15 +47,14 @@ class Conversation:
     opening: Sequence[AnyMessage]
     said: list[AnyMessage]
     usage: Usage
-    in_doubt: frozenset[str]
     window: int
     """Tokens of the model's context window."""
     recorded: frozenset[str] = frozenset()
     """Ids of calls that were read back from the journal, where secrets are masked."""
 
-    def add(self, message: AnyMessage, usage: Usage | None = None) -> None:
+    def add(self, message: AnyMessage, usage: Usage | None = None, event: Event | None = None) -> None:
         """Appends to journal and memory."""
-        self.journal.add(message, usage)
+        self.journal.add(message, usage, event)
         self.said.append(message)
         self.usage += usage or Usage()
 
@@ -82,7 +82,7 @@ async def work(assignment: Assignment, bench: Bench, system: str) -> Worked:
     recorded = ids_of_calls(past.messages)
     window = window_of(bench.context.model_of(bench.specialist), bench.context.settings.model)
     bench = replace(bench, most=min(bench.most, window // CHARACTERS_OF_A_RESULT))
-    talk = Conversation(journal, opening, list(past.messages), past.usage, past.in_doubt, window, recorded)
+    talk = Conversation(journal, opening, list(past.messages), past.usage, window, recorded)
     tools = tools_of(bench.specialist)
     while True:
         try:
@@ -135,7 +135,7 @@ async def _turn(talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> AIM
         return None
     reply = settled(reply, ids_of_calls(talk.said), talk.turns)
     reach("model answered")
-    talk.add(reply, called.usage)
+    talk.add(reply, called.usage, called)
     reach("answer recorded")
     context.ledger.record(called)
     return reply
@@ -176,8 +176,12 @@ async def _act(reply: AIMessage, talk: Conversation, bench: Bench, tools: dict[s
         return _nudge(talk, tools)
     for call in reply.tool_calls:
         if call["id"] not in done:
-            talk.add(await _run(call, talk, bench, tools), Usage(tool_calls=1))
+            async with bench.context.steps.step():
+                result, called = await _run(call, talk, bench, tools)
+            talk.add(result, Usage(tool_calls=1), called)
             reach("result recorded")
+            if called is not None:
+                bench.context.ledger.record(called)
         if failure := _stuck(talk):
             return failure
     return _stuck(talk)
@@ -195,16 +199,18 @@ def _nudge(talk: Conversation, tools: dict[str, Tool]) -> Failure | None:
     return None
 
 
-async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str, Tool]) -> ToolMessage:
+async def _run(
+    call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str, Tool]
+) -> tuple[ToolMessage, ToolCalled | None]:
+    """The result of a call, with the event of one that ran."""
     if call["name"] == "submit":
-        return _result(call, "not handed in: submit must be the only call of its message", ok=False)
+        return _result(call, "not handed in: submit must be the only call of its message", ok=False), None
     tool = tools.get(call["name"])
     if tool is None:
-        return _result(call, f"there is no tool {call['name']!r}; yours are {', '.join(tools)}", ok=False)
-    if str(call["id"]) in talk.in_doubt and not tool.repeatable:
-        return _result(call, "in doubt: the process ended while this ran; look whether it took effect", ok=False)
+        return _result(call, f"there is no tool {call['name']!r}; yours are {', '.join(tools)}", ok=False), None
     if str(call["id"]) in talk.recorded and MASK in repr(call["args"]):
-        return _result(call, "not run: a secret in its arguments was not recorded; make the call again", ok=False)
+        text = "not run: a secret in its arguments was not recorded; make the call again"
+        return _result(call, text, ok=False), None
     context, who = bench.context, bench.specialist.name
     context.meter.demand(who, bench.task.id)
     at, began = _at(bench, talk, call), context.clock.now()
@@ -218,14 +224,11 @@ async def _run(call: ToolCall, talk: Conversation, bench: Bench, tools: dict[str
         text, ok = str(error), False
     except Exception as error:  # noqa: BLE001 - a tool that breaks is the attempt's problem, never the run's
         text, ok = f"{call['name']}: {type(error).__name__}: {error}", False
-    subject = str(next(iter(call["args"].values()), ""))[:120]
-    took = context.clock.now() - began
-    context.ledger.record(
-        ToolCalled(task=bench.task.id, tool=call["name"], subject=subject, ok=ok, specialist=who, seconds=took)
-    )
+    took, about = context.clock.now() - began, subject_of(call)
+    called = ToolCalled(task=bench.task.id, tool=call["name"], subject=about, ok=ok, specialist=who, seconds=took)
     result = _result(call, kept(at, context.redact(text)), ok=ok)
     result.artifact = CHANGED if await _state(at, call) != before else None
-    return result
+    return result, called
 
 
 async def _state(bench: Bench, call: ToolCall) -> object:

@@ -1,4 +1,4 @@
-"""What `langgraph dev` serves: a coordinator of the folder `sample` as one node, messages in and out."""
+"""What `langgraph dev --allow-blocking` serves: a coordinator of the folder `sample` as one node."""
 
 from langgraph.graph import START, MessagesState, StateGraph
 

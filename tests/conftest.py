@@ -19,6 +19,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rounds 20` lets races be run so often."""
+    parser.addoption("--rounds", type=int, default=2, help="how often a test of a race is repeated (default: 2)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a `race` is run once for each round."""
+    if "race" in metafunc.fixturenames:
+        metafunc.parametrize("race", range(metafunc.config.getoption("rounds")))
+
+
 LOCAL = ("127.0.0.1", "::1", "localhost")
 FOREIGN = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")
 

@@ -1,12 +1,10 @@
 """The command line: `backend-coordinator COMMAND`, every answer also as `--json`."""
 
-import signal
 import sys
-import threading
 
 import typer
 
-from backend_coordinator.cli import batch, gates, inspection, permissions, roster, work
+from backend_coordinator.cli import batch, gates, inspection, permissions, roster, signals, work
 from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
@@ -14,7 +12,7 @@ app = typer.Typer(
     name="backend-coordinator",
     help="Coordinates backend work: a checked plan, specialists in their own worktrees, verdicts with evidence.",
     epilog="Exit codes: 0 accepted, 1 finished but not accepted, 2 usage or configuration, 3 waiting for an answer, "
-    "130 stopped.",
+    "130 stopped (143 by SIGTERM, 129 by SIGHUP).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,8 +30,7 @@ app.add_typer(permissions.app, name="permissions")
 def main() -> None:
     """Runs the command line; an expected error is one line and an exit code, never a traceback."""
     as_json = "--json" in sys.argv[1:]
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals.listen()
     try:
         app()
     except CoordinatorError as error:
@@ -41,6 +38,6 @@ def main() -> None:
     except SystemExit as ending:
         if as_json and ending.code == USAGE and not isinstance(ending.__context__, typer.Exit):
             say_json({"error": "the command line is not understood: standard error says why"})
-        raise
+        sys.exit(signals.exit_code(ending.code))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(signals.exit_code(signals.STOPPED))

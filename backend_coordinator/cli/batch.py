@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ import typer
 from backend_coordinator.cli.next_steps import command
 from backend_coordinator.cli.options import AsJson, Init, Model, Workspace
 from backend_coordinator.cli.output import plain, say, tell, terminal
+from backend_coordinator.cli.signals import STOPPED
 from backend_coordinator.errors import ConfigurationError, ModelUnavailable, Waiting
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from backend_coordinator.graph.batch_files import Result
 
 HERE = Path()
-STOPPED = 130
 _PAUSE = 5.0
 
 
@@ -76,7 +76,8 @@ def _finish(going: "Batch", as_json: bool) -> None:
     except ModelUnavailable as error:
         refused = error  # told last
     except KeyboardInterrupt:
-        tell(f"stopped, {board.head()}; to go on: {again}")
+        with suppress(OSError):  # the terminal may be gone
+            tell(f"stopped, {board.head()}; to go on: {again}")
         raise typer.Exit(STOPPED) from None
     for result in waiting:
         told = result.summary if result.run is None else command(result.workspace, "show", result.run)

@@ -2,8 +2,6 @@
 
 import platform
 import shutil
-import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -12,7 +10,7 @@ import typer
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Model, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
-from backend_coordinator.errors import ConfigurationError, CoordinatorError
+from backend_coordinator.errors import ConfigurationError, CoordinatorError, DamagedRun
 
 if TYPE_CHECKING:
     from backend_coordinator.graph.runs import Runs
@@ -31,12 +29,19 @@ class Fare(NamedTuple):
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
-    for each in (runs, show, report, graph, doctor):
+    app.add_typer(listing, name="runs")
+    for each in (show, report, graph, doctor):
         app.command()(each)
 
 
-def runs(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
-    """Lists the workspace's runs."""
+listing = typer.Typer()
+
+
+@listing.callback(invoke_without_command=True)
+def runs(context: typer.Context, workspace: Workspace = HERE, as_json: AsJson = False) -> None:
+    """Lists the workspace's runs; `prune` frees what they take."""
+    if context.invoked_subcommand:
+        return
     here = runs_of(workspace)
     rows = [_row(here, run) for run in here.ids()]
     if as_json:
@@ -45,6 +50,30 @@ def runs(workspace: Workspace = HERE, as_json: AsJson = False) -> None:
         say(columns([[" ".join(cell.split()) for cell in row.values()] for row in rows]))
     else:
         say("no runs yet")
+
+
+@listing.command()
+def prune(
+    run: Annotated[list[str] | None, typer.Argument(help="Only these runs.")] = None,
+    older_than: Annotated[float, typer.Option("--older-than", min=0, help="Days since the run ended.")] = 0,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove whole runs, named ones also where they have not ended.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Frees what ended runs keep only to be resumed: checkpoints, checkouts, cached verdicts. Branches stay."""
+    from backend_coordinator.graph.prune import prune
+
+    found = list(prune(runs_of(workspace), run or (), older_than=older_than, delete=delete, dry_run=dry_run))
+    freed = sum(each.bytes for each in found)
+    if as_json:
+        say_json({"runs": [each.model_dump(mode="json") for each in found], "bytes": freed, "dry_run": dry_run})
+        return
+    for each in found:
+        say(f"{each.run}  {f'kept: {each.kept}' if each.kept else f'{each.bytes} bytes'}")
+    say(f"{'would free' if dry_run else 'freed'} {freed} bytes")
 
 
 def show(
@@ -136,10 +165,14 @@ def status_of(runs: "Runs", run: str) -> str:
 
 
 def _row(runs: "Runs", run: str) -> dict[str, str]:
-    row = {"run": run, "status": "unreadable", "objective": ""}
-    with suppress(ConfigurationError, sqlite3.DatabaseError):  # one run's files must not hide the others
+    row = {"run": run, "status": "unreadable", "objective": "", "reason": ""}
+    try:
         row["objective"] = runs.ledger(run).noted("objective") or ""
         row["status"] = status_of(runs, run)
+    except ConfigurationError as error:  # one run's files must not hide the others
+        row["reason"] = str(error)
+        if isinstance(error, DamagedRun):
+            row["status"] = "damaged"
     return row
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-_LOUD = (e.RunStarted, e.RunResumed, e.PlanMade, e.Escalated, e.Asked, e.Answered, e.Noticed, e.Failed)
+_LOUD = (e.RunStarted, e.RunResumed, e.PlanMade, e.Escalated, e.Asked, e.Answered, e.Noticed, e.Failed, e.InDoubt)
 
 
 def follow(events: Iterable[e.Event], *, quiet: bool) -> None:
@@ -67,6 +67,8 @@ def _of_a_task(event: e.Event) -> str | None:
             return f"{text}, {', '.join(failed)} FAILED" if failed else text
         case e.Failed():
             return f"{event.task} attempt {event.attempt} failed, {event.failure}: {_short(event.summary)}"
+        case e.InDoubt():
+            return f"{event.task} in doubt, the process ended while it ran: {event.tool} {_short(event.subject)}"
         case e.TaskEnded():
             reason = f": {_short(event.reason)}" if event.reason else ""
             return f"{event.task} {event.status.replace('_', ' ')}{reason}"

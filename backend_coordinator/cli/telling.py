@@ -62,8 +62,9 @@ def _lines(moment: e.Event | Worked, then: str, attempt: Attempt, *, full: bool)
             return _text(f"{given.by} answered {given.decision}{items}{until}", given.text, full=full)
         case e.Merged():
             return [f"merged as {moment.commit[:12]}"]
-        case e.Noticed():
-            return _text("note", moment.text, full=full)
+        case e.Noticed(text=text) | e.InDoubt(subject=text):
+            title = f"in doubt, the process ended while it ran: {moment.tool}" if moment.type == "in_doubt" else "note"
+            return _text(title, text, full=full)
         case _:
             return []
 

@@ -1,6 +1,8 @@
 """The commands that do or direct work: run, plan, resume, decide."""
 
 import json
+import sqlite3
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +12,16 @@ import typer
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json, tell
-from backend_coordinator.errors import ConfigurationError, Waiting
+from backend_coordinator.cli.signals import STOPPED
+from backend_coordinator.errors import BadAnswer, ConfigurationError, Waiting
 
 if TYPE_CHECKING:
     from backend_coordinator.domain.plan import Plan
-    from backend_coordinator.domain.question import Choice
+    from backend_coordinator.domain.question import Choice, Question
     from backend_coordinator.graph.coordinator import Coordinator, Run
+    from backend_coordinator.graph.runs import Runs
 
 HERE = Path()
-STOPPED = 130
 
 
 def add_to(app: typer.Typer) -> None:
@@ -102,7 +105,7 @@ def decide(
 
     runs = runs_of(workspace)
     ledger = runs.ledger(run)
-    asked = ledger.question(question)
+    asked = _asked(runs, run, question)
     if decision not in asked.choices:
         msg = f"{question} takes {', '.join(asked.choices)}, not {decision!r}"
         raise ConfigurationError(msg)
@@ -115,6 +118,21 @@ def decide(
         say_json(answered.model_dump(mode="json"))
     else:
         say(f"{question} answered: {decision}. If nobody drives the run: {command(runs.workspace, 'resume', run)}")
+
+
+def _asked(runs: "Runs", run: str, question: str) -> "Question":
+    """The question; one of another run is refused naming that run."""
+    try:
+        return runs.ledger(run).question(question)
+    except BadAnswer:
+        for other in runs.ids():
+            with suppress(ConfigurationError, sqlite3.DatabaseError):  # one that cannot be read asks nothing either
+                if any(asked.id == question for asked in runs.ledger(other).questions()):
+                    break
+        else:
+            raise
+        msg = f"{question} is a question of run {other}, not of {run}"
+        raise BadAnswer(msg) from None
 
 
 def _coordinator(
@@ -145,10 +163,11 @@ def _finish(handle: "Run", root: Path, as_json: bool, *, quiet: bool = False) ->
         _waiting(handle, root, as_json)
         raise typer.Exit(Waiting.exit_code) from None
     except KeyboardInterrupt:
-        tell(f"stopped: {command(root, 'resume', handle.id)}")
         handle.stop()
-        if as_json:
-            say_json({"run": handle.id, "status": "stopped"})
+        with suppress(OSError):  # the terminal may be gone
+            tell(f"stopped: {command(root, 'resume', handle.id)}")
+            if as_json:
+                say_json({"run": handle.id, "status": "stopped"})
         raise typer.Exit(STOPPED) from None
     if as_json:
         say_json(report.model_dump(mode="json"))

@@ -59,7 +59,7 @@ class Board:
             case e.Asked():
                 question = event.question
                 self.notes.append(f"{question.id} to {question.to}: {question.text.splitlines()[0]}")
-            case e.Answered() | e.Failed() | e.Escalated() | e.Noticed():
+            case e.Answered() | e.Failed() | e.Escalated() | e.Noticed() | e.InDoubt():
                 self.notes.append(line(event) or "")
 
     def shown(self) -> Shown:

@@ -98,6 +98,15 @@ class ToolCalled(_Event):
     seconds: float = 0.0
 
 
+class InDoubt(_Event):
+    """A tool call with effects was under way when its process ended: whether it took effect is not known."""
+
+    type: Literal["in_doubt"] = "in_doubt"
+    task: str
+    tool: str
+    subject: str
+
+
 class Delivered(_Event):
     """A specialist handed in its work; nothing is checked yet."""
 
@@ -184,8 +193,8 @@ class RunEnded(_Event):
 
 
 Event = Annotated[
-    RunStarted | RunResumed | PlanMade | TaskStarted | ModelCalled | ToolCalled | Delivered | Inspected
-    | Failed | Escalated | Asked | Answered | Merged | TaskEnded | Noticed | RunEnded,
+    RunStarted | RunResumed | PlanMade | TaskStarted | ModelCalled | ToolCalled | InDoubt | Delivered
+    | Inspected | Failed | Escalated | Asked | Answered | Merged | TaskEnded | Noticed | RunEnded,
     Field(discriminator="type"),
 ]  # fmt: skip
 

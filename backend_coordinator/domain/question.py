@@ -38,3 +38,19 @@ class Question(Value):
     items: tuple[str, ...] = ()
     """The failed items that a waiver can name."""
     answer: Answer | None = None
+
+    def misfit(self, answer: Answer) -> str | None:
+        """Why it does not take an answer; None where it does."""
+        if answer.decision not in self.choices:
+            return f"takes {', '.join(self.choices)}, not {answer.decision}"
+        if not answer.by.strip():
+            return "needs to know who decides"
+        if answer.decision in ("guide", "waive") and not answer.text.strip():
+            return f"waits for more: {answer.decision} needs a text: what to do, or why it may pass"
+        if answer.decision != "waive" and (answer.items or answer.expires):
+            return f"takes items and a last day with waive, not with {answer.decision}"
+        if strangers := sorted(set(answer.items) - set(self.items)):
+            return f"is not about {', '.join(strangers)}; its items: {', '.join(self.items) or 'none'}"
+        if answer.expires is not None and answer.expires < date.today():
+            return f"takes no waiver that ran out on {answer.expires}"
+        return None

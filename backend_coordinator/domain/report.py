@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
-from backend_coordinator.domain.events import ModelCalled
+from backend_coordinator.domain.events import InDoubt, ModelCalled
 from backend_coordinator.domain.failure import Attempt, Escalation
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
@@ -87,6 +87,8 @@ class Report(Value):
     metrics: tuple[Metric, ...] = ()
     baseline: tuple[str, ...] = ()
     """Tests that failed on `base` and still fail; they are not blamed on the run."""
+    in_doubt: tuple[InDoubt, ...] = ()
+    """Tool calls of which nobody knows whether they took effect: a process ended while they ran."""
     usage: Usage
     coordination: Usage
     """The part of `usage` that analysis, decomposition, reviews and consultations took."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import metadata
 
 from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdict
@@ -10,6 +11,7 @@ from backend_coordinator.domain.verdict import Evidence, Finding, Outcome, Verdi
 MOST_FINDINGS = 50
 
 
+@cache  # every verdict names it, and reading it parses a file
 def version_of(distribution: str) -> str:
     """The installed version of `distribution` beside this program, or `unreleased`."""
     try:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from backend_coordinator.nodes.gates.catalogue import checks_of
 from backend_coordinator.nodes.gates.evidence import digest, unknown, version_of
 from backend_coordinator.nodes.gates.registry import ITEMS, Check, Item, Stage
 from backend_coordinator.nodes.gates.shared import Memory, sharing
+from backend_coordinator.nodes.private import write_private
 from backend_coordinator.nodes.redaction import Redactor
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
@@ -45,11 +44,7 @@ class VerdictCache:
         """Keep a verdict; an unknown one is not kept, since its cause may pass."""
         if verdict.verdict is Outcome.UNKNOWN:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "w") as file:
-            file.write(self.redact.value(verdict).model_dump_json())
-        Path(name).replace(self.folder / f"{key}.json")
+        write_private(self.folder / f"{key}.json", self.redact.value(verdict).model_dump_json())
 
 
 async def inspect(

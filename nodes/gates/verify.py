@@ -16,6 +16,7 @@ from backend_coordinator.nodes import records
 from backend_coordinator.nodes.accept import standing
 from backend_coordinator.nodes.context import adopted_groups
 from backend_coordinator.nodes.costs import calls_in, spent
+from backend_coordinator.nodes.doubts import doubts_in
 from backend_coordinator.nodes.gates.evidence import one_line, read_evidence
 from backend_coordinator.nodes.gates.inspection import inspect
 from backend_coordinator.nodes.gates.policy import accepted, headline
@@ -119,6 +120,7 @@ def rebuilt(report: Report, fresh: Sequence[Verdict], ledger: Ledger, *, deliver
         "questions": ledger.questions(),
         "metrics": metrics_of(tasks, verdicts, measured),
         "baseline": measured.failing if measured else (),
+        "in_doubt": doubts_in(ledger),
         "usage": total,
         "coordination": coordination,
         "calls": calls_in(ledger),
@@ -198,6 +200,7 @@ def _told(report: Report) -> Mapping[tuple[str, str], Sequence[str]]:
     told["report", "baseline"] += report.baseline
     for name in ("usage", "coordination"):
         told["report", name].append(getattr(report, name).model_dump_json())
+    told["report", "in doubt"] += [doubt.model_dump_json() for doubt in report.in_doubt]
     told["report", "calls"] += [call.model_dump_json() for call in report.calls]
     for metric in report.metrics:
         told["report", metric.name].append(f"{metric.value} {metric.unit}, {metric.how}")

@@ -1,12 +1,12 @@
 """Rules that people added while they answered: a file in the workspace's state folder, which specialists never see."""
 
-import os
 from pathlib import Path
 
 import yaml
 
 from backend_coordinator.errors import ConfigurationError
 from backend_coordinator.nodes.permissions.rules import Decision, Rules
+from backend_coordinator.nodes.private import write_private
 from backend_coordinator.settings import STATE_FOLDER
 
 Added = dict[str, dict[str, dict[str, Decision]]]
@@ -32,9 +32,7 @@ def add(workspace: Path, specialist: str, kind: str, rule: str) -> None:
     rules = read(workspace)
     rules.setdefault(specialist, {}).setdefault(kind, {})[rule] = "allow"
     file = file_of(workspace)
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
-    os.replace(fresh, file)
+    write_private(file, yaml.safe_dump(rules, allow_unicode=True))
 
 
 def read(workspace: Path) -> Added:

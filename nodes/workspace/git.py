@@ -107,6 +107,7 @@ def run_git(
         input=input,
         stdin=subprocess.DEVNULL if input is None else None,
         capture_output=True,
+        start_new_session=True,  # a terminal's Ctrl-C is for us: what git is at, it ends
         encoding="utf-8",
         errors="surrogateescape",
         check=False,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backend_coordinator.nodes.workspace.watch import Bounds, overuse
 
@@ -63,7 +64,8 @@ async def execute(
             pass_fds=handles,
         )
     )
-    cancellation = await _outlast(creation)
+    # Cancelled itself, it would kill the leader alone and wait for the pipes that its children hold open.
+    cancellation = await outlast(creation)
     # Without this a failed start would swallow the cancellation.
     if cancellation and creation.exception():
         raise cancellation
@@ -134,15 +136,12 @@ def _forget_keys() -> None:
         ctypes.CDLL(None).syscall(number, 1, None)
 
 
-async def _outlast(creation: asyncio.Task[tuple[asyncio.SubprocessTransport, _Record]]) -> BaseException | None:
-    """Wait for `creation`, and give the cancellation that came meanwhile.
-
-    Cancelled itself, it would kill the leader alone and wait for the pipes that its children hold open.
-    """
+async def outlast(task: "asyncio.Task[Any]") -> BaseException | None:
+    """Wait for the end of `task`, and give the cancellation that came meanwhile."""
     cancellation = None
-    while not creation.done():
+    while not task.done():
         try:
-            await asyncio.wait([creation])
+            await asyncio.wait([task])
         except asyncio.CancelledError as received:
             cancellation = received
     return cancellation

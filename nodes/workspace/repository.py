@@ -132,6 +132,14 @@ class RunRepository:
             raise
         return True
 
+    def merge_of(self, commit: str) -> str:
+        """The merge that brought `commit` onto the run branch. Raises WorkspaceError where none did."""
+        lines = self.git.run("rev-list", "--first-parent", "--merges", "--parents", self._ref).splitlines()
+        for merge, _, *joined in map(str.split, lines):
+            if commit in joined:
+                return merge
+        raise WorkspaceError(f"{commit} is on {self.branch}, and no merge brought it there: start a new run")
+
     def prepare_merge(self, task_id: str, commit: str, title: str = "") -> Prepared | Conflict:
         """Merge `commit` with the run branch, which itself does not move.
 

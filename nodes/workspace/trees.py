@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend_coordinator.errors import ProcessRefused, WorkspaceError
+from backend_coordinator.nodes.private import write_private
 from backend_coordinator.nodes.workspace.git import Git, run_git
 
 EXPORT_PREFIX = "at-"
@@ -66,16 +67,15 @@ def make_git(directory: Path, objects: Path, object_format: str = "sha1") -> Git
     git = Git(directory)
     if not (directory / "info" / "attributes").exists():
         directory.mkdir(parents=True, exist_ok=True)
-        git.run("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}")
+        git.run("init", "--bare", "--quiet", "--shared=0600", "--template=", f"--object-format={object_format}")
         for folder in ("objects/info", "info", "indexes"):
-            (directory / folder).mkdir(parents=True, exist_ok=True)
+            (directory / folder).mkdir(mode=0o700, exist_ok=True)
         quoted = str(objects).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        alternates = os.fsencode(f'"{quoted}"\n')
-        (directory / "objects/info/alternates").write_bytes(alternates)
+        write_private(directory / "objects/info/alternates", f'"{quoted}"\n')
         shallow = objects.parent / "shallow"
         if shallow.is_file():
-            shutil.copyfile(shallow, directory / "shallow")
-        (directory / "info" / "attributes").write_text("* -text -eol -filter -ident -working-tree-encoding\n")
+            write_private(directory / "shallow", shallow.read_text())
+        write_private(directory / "info/attributes", "* -text -eol -filter -ident -working-tree-encoding\n")
     return git
 
 

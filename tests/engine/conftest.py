@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import postgres_server
 from tests.support.fingerprint import fingerprint
 from tests.support.runs import git
 from tests.support.wheelhouse import only_wheels
@@ -51,3 +52,17 @@ def untouched(shop: Path) -> Iterator[None]:
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is the only place packages come from."""
     return only_wheels(tmp_path / "wheels", monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of the session's PostgreSQL server."""
+    with postgres_server.server() as address:
+        yield address
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The address of an empty database."""
+    with postgres_server.database(postgres) as address:
+        yield address

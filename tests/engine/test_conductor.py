@@ -1,6 +1,7 @@
 """Laws of the conductor, on random plans with random durations."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.report import TaskResult, TaskStatus
 from backend_coordinator.graph.conductor import Conductor
+from backend_coordinator.graph.slots import Pool, Share
 from tests.support.department import task
 
 MOST = 9
@@ -129,7 +131,7 @@ def played(story: Story) -> Stage:
     """The stage after all tasks of the story came to rest."""
 
     async def play() -> Stage:
-        stage = Stage(story, Conductor(story.slots))
+        stage = Stage(story, Conductor(Share(Pool(), story.slots)))
         stage.conductor.open(story.plan, {}, ())
         async with asyncio.timeout(10):
             await asyncio.gather(*(stage.play(each.id) for each in story.plan.tasks))
@@ -168,15 +170,15 @@ def test_a_task_is_skipped_or_parked_exactly_when_one_of_its_needs_did_not_merge
 @settings(max_examples=50)
 def test_a_free_slot_is_never_left_empty_while_a_task_could_work(plan: Plan, slots: int) -> None:
     async def play() -> None:
-        conductor = Conductor(slots)
+        conductor = Conductor(Share(Pool(), slots))
         conductor.open(plan, {}, ())
         admitted: dict[str, asyncio.Task[str]] = {}
         for each in plan.tasks:
             admitted[each.id] = asyncio.ensure_future(conductor.admit(each.id))
         done: set[str] = set()
         while len(done) < len(plan.tasks):
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
             working = {name for name, admission in admitted.items() if admission.done()} - done
             ready = set(plan.ready(frozenset(done)))
             assert len(working) == min(slots, len(ready))
@@ -191,7 +193,7 @@ def test_a_free_slot_is_never_left_empty_while_a_task_could_work(plan: Plan, slo
 def test_after_an_abort_nothing_starts_and_who_asks_is_told() -> None:
     async def play() -> None:
         plan = Plan(tasks=(task(1), task(2), task(3)))
-        conductor = Conductor(2)
+        conductor = Conductor(Share(Pool(), 2))
         conductor.open(plan, {}, ())
         assert await conductor.admit("backend-T001") == "run"
         assert await conductor.admit("backend-T002") == "run"
@@ -204,3 +206,47 @@ def test_after_an_abort_nothing_starts_and_who_asks_is_told() -> None:
         assert await conductor.admit("backend-T003") == "skip"
 
     asyncio.run(play())
+
+
+def begun(plan: Plan, arrival: Iterable[str], conductor: Conductor) -> list[str]:
+    """The tasks in the order in which they began, on one slot."""
+
+    async def play() -> list[str]:
+        order: list[str] = []
+
+        async def work(name: str) -> None:
+            assert await conductor.admit(name) == "run"
+            order.append(name[-1:])
+            conductor.end(name, TaskResult(id=name, title=name, specialist="python-pro", status="merged"))
+
+        conductor.open(plan, {}, ())
+        async with asyncio.timeout(10):
+            await asyncio.gather(*map(work, arrival))
+        return order
+
+    return asyncio.run(play())
+
+
+def test_the_longest_way_goes_first_whoever_came_first_and_an_urgent_task_lends_its_priority() -> None:
+    longest = Plan(
+        tasks=(task(1, effort="quick"), task(2, effort="large"), task(3), task(4, needs=[3], effort="large"))
+    )
+    urgent = Plan(tasks=(task(1, effort="large"), task(2, effort="quick"), task(3, needs=[2], priority="high")))
+    low = Plan(tasks=(task(1, priority="low", effort="large"), task(2, effort="quick")))
+    for plan, order in ((longest, "3241"), (urgent, "231"), (low, "21")):
+        for arrival in (list(plan.by_id), list(plan.by_id)[::-1]):
+            assert begun(plan, arrival, Conductor(Share(Pool(), 1))) == list(order)
+
+
+def test_each_of_many_tasks_is_put_in_order_once() -> None:
+    class Counting(Conductor):
+        asked = 0
+
+        def order(self, task: str) -> tuple[int, float, str]:
+            self.asked += 1
+            return super().order(task)
+
+    plan = Plan(tasks=tuple(task(n, needs=[n - 10] if n > 10 else []) for n in range(1, 400)))
+    conductor = Counting(Share(Pool(), 1))
+    assert len(begun(plan, plan.by_id, conductor)) == 399
+    assert conductor.asked == 399

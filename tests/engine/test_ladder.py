@@ -254,6 +254,30 @@ def test_a_waiver_that_has_run_out_no_longer_holds() -> None:
     assert under_waiver(verdict, waiver.model_copy(update={"expires": "2999-01-01"})).verdict is Outcome.WAIVED
 
 
+def test_an_abort_waits_for_no_slot(shop: Path) -> None:
+    answered = threading.Event()
+
+    def work(told: Told) -> AIMessage:
+        if told.task == "backend-T001":
+            return refuse(told)
+        assert answered.wait(30)
+        return write_own_file(told)
+
+    waits = [task(number, effort="large") for number in range(2, 6)]
+    run = coordinator(shop, department(plan(task(1, effort="quick", priority="high"), *waits), work), slots=2).start(
+        "f"
+    )
+    for event in run.events():
+        if isinstance(event, e.Asked):
+            run.questions[0].answer("abort", by="lead")
+        if isinstance(event, e.TaskEnded) and event.status == "skipped":
+            answered.set()  # others are skipped while two still work
+    report = run.result()
+    assert report.summary == "not accepted: aborted by the answer to a question"
+    assert len([status for status in statuses(report).values() if status == "skipped"]) >= 2
+    assert statuses(report)["001"] == "abandoned"
+
+
 def test_an_aborted_run_stops_work_that_is_going_on(shop: Path) -> None:
     turns: list[int] = []
     asked = threading.Event()

@@ -1,25 +1,29 @@
-"""kill -9 at chosen and at random moments: a resumed run loses nothing and repeats nothing."""
+"""kill -9 at chosen calls: a resumed run loses nothing and repeats nothing."""
 
-import random
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from langchain_core.messages import AIMessage, BaseMessage
 
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.events import Event
-from backend_coordinator.graph.runs import Runs
+from backend_coordinator.domain.objective import Objective
+from backend_coordinator.domain.usage import Usage
+from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.testing import ScriptedModel, calls
 from tests.support import doomed
-from tests.support.runs import git, merges, of, python
+from tests.support.department import department, plan, task
+from tests.support.runs import QUICK, git, merges, of, python
 
 GIT = """#!/bin/sh
 if [ -e {armed}.on ]; then
   case "$(cat /proc/$PPID/comm)" in python*)
-    echo call >> {armed}.count
     case "$GIT_INDEX_FILE $*" in
-      {moment}) [ "$(wc -l < {armed}.count)" -ge {least} ] && rm -f {armed}.on && kill -9 $PPID && exit 1;;
+      {moment}) rm -f {armed}.on && kill -9 $PPID && exit 1;;
     esac;;
   esac
 fi
@@ -36,12 +40,12 @@ class Scene:
         self.shop, self.calls, self.armed = shop, folder / "calls", folder / "armed"
         self.bin = folder / "bin"
 
-    def kill_at_git(self, moment: str = "*", least: int = 1) -> None:
-        """Kills the process when it calls git the `least`-th time or later, with words that fit a shell pattern."""
+    def kill_at_git(self, moment: str) -> None:
+        """Kills the process when it calls git with words that fit a shell pattern."""
         self.bin.mkdir()
         wrapper = self.bin / "git"
         pattern = moment.replace(" ", "\\ ")
-        wrapper.write_text(GIT.format(armed=self.armed, moment=pattern, least=least, git=shutil.which("git")))
+        wrapper.write_text(GIT.format(armed=self.armed, moment=pattern, git=shutil.which("git")))
         wrapper.chmod(0o755)
 
     def drive(self, run: str = "") -> int:
@@ -112,13 +116,20 @@ def test_a_process_killed_around_a_merge_repeats_no_model_call_and_merges_once(s
     assert scene.repeated() <= 1, "only a sibling's call that was under way may be made again"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("call", sorted(random.Random(7).sample(range(1, 100), 10)))
-def test_a_process_killed_at_a_random_moment_loses_nothing(scene: Scene, call: int) -> None:
-    scene.kill_at_git(least=call)
-    assert scene.drive() == -signal.SIGKILL
-    scene.resume()
-    assert scene.repeated() <= 2, "only calls that were under way may be made again"
+async def test_a_process_killed_before_the_first_checkpoint_begins_again_with_what_it_had_heard(shop: Path) -> None:
+    asked: list[str] = []
+
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        asked.extend(tools)
+        return department(plan(task(1)))(messages, tools)
+
+    runs = Runs(shop, ScriptedModel(script=script), QUICK)
+    run = runs.create(Objective(text="one file"))
+    answer = calls(("answer_analysis", {}), turn=0)
+    (await runs.context(run)).transcript("analysis").add(answer)
+    runs.ledger(run).record(e.ModelCalled(purpose="analysis", usage=Usage(model_calls=1)))
+    assert (await drive(runs, run)).accepted
+    assert "answer_analysis" not in asked
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ OLD = {
     "test_old.py": "def test_old() -> None:\n    assert False\n",
     "test_gone.py": "import gone\n",
 }
+TOMORROW = date.today() + timedelta(days=1)
 STRAIGHT_TO_LEVEL_4 = LevelBudget(self_recovery=0, peer_consultation=0, coordinator_review=0)
 Json = dict[str, Any]
 
@@ -45,6 +47,14 @@ def write_files(told: Told) -> AIMessage:
     if told.turn == 0:
         return calls(*(("write", {"path": path, "content": text}) for path, text in FILES.items()))
     return told.calls("submit", summary="a calculator with a key")
+
+
+def days_pass(database: Path) -> None:
+    """The waiver that holds until tomorrow has run out, as it does while a run waits."""
+    with sqlite3.connect(database) as db:
+        for column, table in (("answer", "decision"), ("body", "event")):
+            db.execute(f"update {table} set {column} = replace({column}, '{TOMORROW}', '2020-01-01')")
+    db.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +69,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(sandbox="none", budget=STRAIGHT_TO_LEVEL_4)
     script = department(plan(task(1, writes=tuple(FILES))), write_files)
     run = Coordinator(ScriptedModel(script=script), root, settings=settings).start("a calculator")
-    for item, expires in (("C2", None), ("S7", date(2020, 1, 1))):
+    for item, expires in (("C2", None), ("S7", TOMORROW)):
         with pytest.raises(Waiting):
             run.result()
         (question,) = run.questions
         answer = Answer(decision="waive", text="a sample", by="lead", items=(item,), expires=expires)
         question.ledger.answer(question.id, answer)
+    days_pass(run.folder / records.FILE)
     run.result()
     return root
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 
+from backend_coordinator.domain.events import ToolCalled
 from backend_coordinator.domain.usage import Usage
+from backend_coordinator.errors import DamagedRun
 from backend_coordinator.nodes.journal import Transcript, ids_of_calls, open_calls
 from backend_coordinator.nodes.redaction import MASK, Redactor, redactor_for
 
@@ -58,3 +61,22 @@ def test_secrets_of_environment_and_env_file_never_reach_the_disk(tmp_path: Path
     )
     text = journal.path.read_text()
     assert f"{MASK} {MASK} {MASK} /usr/bin/whatever short products" in text
+
+
+def test_a_line_that_cannot_be_read_is_named_with_its_run(tmp_path: Path) -> None:
+    path = tmp_path / "run-1" / "transcripts" / "backend-T001-1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"kind": "message", "bo\n')
+    with pytest.raises(DamagedRun, match=r"run run-1: .*backend-T001-1.jsonl has a line that cannot be read"):
+        Transcript(path, Redactor()).read()
+
+
+def test_a_secret_that_seems_to_go_on_in_the_event_leaves_a_line_that_can_be_read(tmp_path: Path) -> None:
+    journal = Transcript(tmp_path / "t.jsonl", Redactor())
+    subject = "sed -n '/-----BEGIN PRIVATE KEY-----/,/-----END PRIVATE KEY-----/p' x"
+    event = ToolCalled(task="backend-T001", tool="bash", subject=subject, ok=True, specialist="python-pro", seconds=0)
+    journal.add(ToolMessage("x.pem:1: -----BEGIN PRIVATE KEY-----", tool_call_id="1", status="success"), event=event)
+    past = journal.read()
+    assert [message.text for message in past.messages] == ["x.pem:1: -----BEGIN PRIVATE KEY-----"]
+    assert len(past.events) == 1
+    assert "sed -n" in journal.path.read_text()

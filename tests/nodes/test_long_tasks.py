@@ -69,6 +69,7 @@ def tokens(prompt: str) -> int:
     return estimate_tokens(prompt)
 
 
+@pytest.mark.slow
 async def test_a_long_task_in_a_small_window_costs_a_fraction_and_ends_alike(bench: Bench) -> None:
     free, all_told = await worked(bench, BOUNDLESS)
     outcome = notes(bench.tree)

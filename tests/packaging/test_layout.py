@@ -73,7 +73,8 @@ def test_a_wheel_built_through_an_sdist_holds_every_module_and_text_once(tmp_pat
 
 def test_every_foreign_package_that_is_imported_is_declared() -> None:
     provided = {name: {_slug(d) for d in found} - OURS for name, found in packages_distributions().items()}
-    declared = {entry.partition(">=")[0] for entry in PYPROJECT["project"]["dependencies"]}
+    entries = PYPROJECT["project"]["dependencies"] + PYPROJECT["project"]["optional-dependencies"]["postgres"]
+    declared = {entry.partition(">=")[0].partition("[")[0] for entry in entries}
     outside = [path for path in modules() if not path.relative_to(ROOT).as_posix().startswith(ELSEWHERE)]
     imported = {name.partition(".")[0] for path in outside for name in _imports(path)} - sys.stdlib_module_names
     givers = {name: provided[name] for name in imported if provided.get(name)}

@@ -36,7 +36,7 @@ def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, t
     for name, command in typing.cast(typing.Any, group).commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
-        else:
+        if getattr(command, "invoke_without_command", True):
             yield " ".join((*path, name)), command
 
 

@@ -217,7 +217,7 @@ docker compose exec -T api npm run migrate
 docker run --init --read-only --tmpfs /tmp --cap-drop=ALL a
 docker run --rm --platform linux/amd64 -u 1000:1000 a
 docker create --name x a
-docker run --gpus all --memory-swap 2g a
+docker run --memory-swap 2g a
 npx cross-env NODE_ENV=test npm test
 npx -y create-next-app@latest app
 npx --yes prettier --check .
