@@ -176,8 +176,8 @@ PATCHES = (
         "a revoked key becomes a question",
         "graph/specialist_flow.py",
         (
-            "await work_on(state.assignment, bench, specialist.prompt)\n    except ModelUnavailable as",
-            "await work_on(state.assignment, bench, specialist.prompt)\n    except KeyError as",
+            "await work_on(assigned(run, state.task.id), bench, specialist.prompt)\n    except ModelUnavailable as",
+            "await work_on(assigned(run, state.task.id), bench, specialist.prompt)\n    except KeyError as",
         ),
     ),
     patch(
@@ -293,7 +293,7 @@ PATCHES = (
         "F056",
         "an answer goes to the question it names",
         "graph/embedding.py",
-        ("        _take(ledger, shown[interrupt].id, given[interrupt])\n", "        pass\n"),
+        ("        _take(ledger, question, value)\n", "        pass\n"),
     ),
     patch(
         "F057",

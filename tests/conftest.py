@@ -1,6 +1,7 @@
 """What holds for every test: strict checkpoints, a cache of the session's own, no way out to a network."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from hypothesis import settings
 settings.register_profile("product", deadline=None)  # no assertion on wall time
 settings.load_profile("product")
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when LangGraph is imported, so before any fixture
+
+
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # by a shell that started us in the background, or by nohup
+        signal.signal(number, usual)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -45,7 +45,7 @@ async def overuse(leader: int, bounds: Bounds) -> str:
         filled = 0
         for folder, then in zip(bounds.folders, before, strict=True):
             now = _free(folder)
-            grown = max((old - new for old, new in zip(then, now, strict=True)), default=0)
+            grown = max((old - new for old, new in zip(then, now, strict=False)), default=0)
             if grown > _SHARE and min(now, default=_RESERVE) < _RESERVE:
                 return f"the disk is nearly full: less than {_gib(_RESERVE)} are left"
             filled = max(filled, grown)

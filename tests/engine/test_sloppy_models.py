@@ -16,6 +16,7 @@ from backend_coordinator.nodes.gates.evidence import fails, passes
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
+from backend_coordinator.graph.runs import Runs
 from backend_coordinator.settings import AllLimits, ModelSettings, cache_folder
 from tests.support.department import Told, department, plan, task, write_own_file
 from tests.support.runs import coordinator, finished, git, of, result_of, statuses
@@ -149,7 +150,8 @@ def test_an_emptied_cache_between_work_and_inspection_costs_one_attempt(shop: Pa
         if told.turn == 0:
             return told.calls("write", path="f1.txt", content="x\n")
         if "GUIDANCE" not in told.text:
-            for tree in (cache_folder() / "trees").glob("*/backend-T001"):
+            (run,) = Runs(shop).ids()
+            for tree in (cache_folder() / "trees").glob(f"{run}-*/backend-T001"):
                 shutil.rmtree(tree)
         return told.calls("submit", summary="done")
 
