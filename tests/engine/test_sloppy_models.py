@@ -11,12 +11,12 @@ from backend_coordinator.domain import events as e
 from backend_coordinator.domain.usage import Limits
 from backend_coordinator.domain.verdict import Finding, Outcome, Verdict
 from backend_coordinator.graph.routing import MOST_ROUNDS
+from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.gates import catalogue
 from backend_coordinator.nodes.gates.evidence import fails, passes
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
-from backend_coordinator.graph.runs import Runs
 from backend_coordinator.settings import AllLimits, ModelSettings, cache_folder
 from tests.support.department import Told, department, plan, task, write_own_file
 from tests.support.runs import coordinator, finished, git, of, result_of, statuses
