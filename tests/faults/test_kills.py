@@ -56,6 +56,7 @@ def test_f035_what_finished_beside_a_killed_task_is_not_repeated(shop: Path) -> 
     assert ending(child(lambda: asyncio.run(drive(driven, run)))) == -signal.SIGKILL
     after = resumed(shop, run, department(parts))
     assert [event.task for event in of(e.TaskEnded, after)] == ["backend-T003"]
+    assert {event.task for event in of(e.TaskStarted, after)} <= {"backend-T003"}
     assert merges(shop, f"backend-coordinator/{run}") == [each.id for each in parts.tasks]
 
 
