@@ -54,9 +54,9 @@ def test_f035_what_finished_beside_a_killed_task_is_not_repeated(shop: Path) -> 
     driven = Runs(shop, ScriptedModel(script=department(parts, work)), QUICK)
     run = driven.create(Objective(text="files"))
     assert ending(child(lambda: asyncio.run(drive(driven, run)))) == -signal.SIGKILL
+    assert saved(driven.place(run)) == 2
     after = resumed(shop, run, department(parts))
     assert [event.task for event in of(e.TaskEnded, after)] == ["backend-T003"]
-    assert {event.task for event in of(e.TaskStarted, after)} <= {"backend-T003"}
     assert merges(shop, f"backend-coordinator/{run}") == [each.id for each in parts.tasks]
 
 
