@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from backend_coordinator.settings import cache_folder
 from backend_coordinator.testing import ScriptedModel
 from tests.support.department import Told, department, plan, refuse, task, write_own_file
 from tests.support.openai_server import serving
+from tests.support.processes import command_lines
 from tests.support.runs import ROOT, Said, cli_here, coordinator
 
 ONE = plan(task(1))
@@ -297,9 +298,9 @@ async def test_a_stopped_run_leaves_no_process_behind_and_can_be_resumed(
     async with asyncio.timeout(60):
         while not any((cache_folder() / "trees").glob(f"{run.id}-*/*/{name}")):
             await asyncio.sleep(0.01)
-    assert name in _command_lines()
+    assert name in command_lines()
     run.stop()
-    assert name not in _command_lines()
+    assert name not in command_lines()
     with driving(Runs(shop).place(run.id)):
         pass
     with pytest.raises(Stopped, match=rf"run {run.id} was stopped: Coordinator.resume\('{run.id}'\) goes on with it"):
@@ -313,14 +314,6 @@ def _allowing(folder: Path) -> Path:
     folder.mkdir()
     (folder / "python-pro.md").write_text(packaged.read_text(encoding="utf-8").replace('"*": ask', '"*": allow'))
     return folder
-
-
-def _command_lines() -> str:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append(path.read_text(errors="replace"))
-    return "\n".join(found)
 
 
 @pytest.mark.parametrize(

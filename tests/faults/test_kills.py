@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import threading
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from tests.engine.conftest import shop as shop
 from tests.engine.test_command_line import _allowing as allowing
 from tests.support.children import at, child, die, ending, events, killed, resumed, until
 from tests.support.department import Told, department, plan, task, write_own_file
+from tests.support.processes import command_lines
 from tests.support.runs import QUICK, coordinator, git, merges, of
 
 ONE = department(plan(task(1)))
@@ -105,7 +106,7 @@ def test_f038_ctrl_c_during_a_tool_leaves_no_process_and_a_run_that_goes_on(shop
     run = coordinator(shop, department(plan(task(1)), work), **wish).start("one file")
 
     def interrupt() -> None:
-        until(lambda: name in command_lines())
+        until(lambda: name in command_lines(), 60)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -114,15 +115,6 @@ def test_f038_ctrl_c_during_a_tool_leaves_no_process_and_a_run_that_goes_on(shop
     until(lambda: name not in command_lines(), 5)
     assert name not in command_lines()
     assert resumed(shop, run.id, ONE)
-
-
-def command_lines() -> str:
-    """Of all processes, but this one and its relatives do not hold the name."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append(path.read_text(errors="replace"))
-    return "\n".join(found)
 
 
 @pytest.mark.parametrize("point", ["effect done", "result recorded"])

@@ -12,6 +12,7 @@ from backend_coordinator.nodes.workspace import sandbox as sandbox_module
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.sandbox import BASH, Profile, Sandbox, SandboxLevel, confinement, probe
+from tests.support.processes import command_lines
 
 MIB = 1 << 20
 QUICK = replace(BASH, seconds=20)
@@ -31,21 +32,13 @@ def level(request: pytest.FixtureRequest) -> SandboxLevel:
     return found
 
 
-def _running(marker: str) -> bool:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if marker in path.read_text(errors="replace"):
-                return True
-    return False
-
-
 async def _ends(marker: str) -> bool:
     """Whether it is gone; the kernel takes a moment to clear a namespace away, and a daemon would live for minutes."""
     with suppress(TimeoutError):
         async with asyncio.timeout(5):
-            while _running(marker):
+            while marker in command_lines():
                 await asyncio.sleep(0.01)
-    return not _running(marker)
+    return marker not in command_lines()
 
 
 async def test_f057_a_daemon_is_dead_after_the_call(level: SandboxLevel, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.installer import InstallError
 from backend_coordinator.nodes.workspace.postgres import binaries, prepare
 from backend_coordinator.nodes.workspace.sandbox import BASH, STATIC, TESTS, Profile, Sandbox, SandboxLevel
+from tests.support.processes import command_lines
 
 SCRIPT = Path(__file__).with_name("breakout_attempts.py")
 NAMES = [name for name in re.findall(r"^def ([a-z]\w+)\(\) -> None:", SCRIPT.read_text(), re.M) if name != "go"]
@@ -158,10 +159,8 @@ def _stays(marker: str) -> bool:
     return False
 
 
-def _arguments() -> Iterator[str]:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            yield from path.read_text(errors="replace").split("\0")
+def _arguments() -> list[str]:
+    return [word.removeprefix("\n") for word in command_lines().split("\0")]
 
 
 @contextmanager

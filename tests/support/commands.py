@@ -14,6 +14,7 @@ from backend_coordinator.domain.events import Event
 from backend_coordinator.errors import ConfigurationError
 from backend_coordinator.graph.persistence import driving
 from backend_coordinator.graph.runs import Runs
+from tests.support.processes import processes
 from tests.support.runs import ROOT
 
 CLI = "from backend_coordinator.nodes import stopping\nstopping.GRACE = {grace}\n"
@@ -86,11 +87,11 @@ def heir_of_orphans() -> Iterator[None]:
 def left() -> list[str]:
     """The command lines of all living descendants of this process."""
     parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for each in processes():
         with suppress(OSError):
-            state, parent = path.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            state, parent = (each / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
             if state != "Z":
-                parents[int(path.parent.name)] = int(parent)
+                parents[int(each.name)] = int(parent)
     found, looked = [], [os.getpid()]
     while looked:
         above = looked.pop()

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from backend_coordinator.nodes.workspace.bubblewrap import limited
 from backend_coordinator.nodes.workspace.environment import Environment, Unit
 from backend_coordinator.nodes.workspace.processes import Completed, execute
 from backend_coordinator.nodes.workspace.sandbox import BASH, INSTALL, STATIC, Profile, SandboxLevel, probe
+from tests.support.processes import command_lines
 from tests.workspace.conftest import sandbox_of
 
 CONFINED: tuple[SandboxLevel, ...] = ("bubblewrap", "landlock")
@@ -84,7 +84,7 @@ async def test_a_process_outside_cannot_be_killed(level: SandboxLevel, tree: Pat
     try:
         done = await _run(level, tree, f"import os; os.kill({outside.pid}, {int(signal.SIGKILL)})")
         assert done.exit_code == 1
-        assert f"outside-{tree.parent.parent.name}" in _command_lines()
+        assert f"outside-{tree.parent.parent.name}" in command_lines()
     finally:
         outside.kill()
         await outside.wait()
@@ -99,7 +99,7 @@ child = subprocess.Popen([sys.executable, "-c", {daemon!r}, "marker-{tree.parent
 while not os.path.exists("started"): time.sleep(0.01)
 """
     assert (await _run(level, tree, code)).exit_code == 0
-    assert f"marker-{tree.parent.parent.name}" not in _command_lines()
+    assert f"marker-{tree.parent.parent.name}" not in command_lines()
 
 
 @pytest.mark.parametrize("level", ALL)
@@ -121,20 +121,12 @@ asyncio.run(environment.run(["setsid", "--wait", "sh", "-c", command], tree, BAS
     async with asyncio.timeout(20):
         while "started" not in os.listdir(tree) and coordinator.returncode is None:
             await asyncio.sleep(0.01)
-    assert marker in _command_lines()
+    assert marker in command_lines()
     coordinator.kill()
     await coordinator.wait()
     async with asyncio.timeout(20):
-        while marker in _command_lines():
+        while marker in command_lines():
             await asyncio.sleep(0.01)
-
-
-def _command_lines() -> str:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found.append(path.read_text(errors="replace"))
-    return "\n".join(found)
 
 
 @pytest.mark.parametrize("level", ALL)
