@@ -264,7 +264,8 @@ async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool
 
 def _beginning(context: RunContext) -> RunUpdate:
     ledger = context.ledger
-    objective = Objective.model_validate_json(_noted(ledger, "objective_json", context.run))
+    known = Objective.model_validate_json(_noted(ledger, "objective_json", context.run))
+    objective = known.model_copy(update={"context": ()})  # which is read from its note, and not kept in every step
     begin = RunUpdate(version=STATE_VERSION, objective=objective)
     if plan := ledger.noted("plan"):
         begin["plan"] = Plan.model_validate_json(plan)

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend_coordinator.domain.context import ContextItem
+from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.errors import ConfigurationError, UnknownSpecialist
 from backend_coordinator.nodes.gates.inspection import VerdictCache
@@ -66,6 +68,12 @@ class RunContext:
         meter = Meter({RUN: limits.run, **by_name}, limits.task, self.ledger, self.clock)
         meter.redact, meter.step = self.redact, self.steps.step
         return meter
+
+    @cached_property
+    def items(self) -> tuple[ContextItem, ...]:
+        """What the user gave this run's specialists to know."""
+        noted = self.ledger.noted("objective_json")
+        return Objective.model_validate_json(noted).context if noted else ()
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""

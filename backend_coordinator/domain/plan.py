@@ -47,7 +47,10 @@ class Requirements(Value):
 
 
 class Task(Value):
-    """One delegated piece of work (Task Delegation Template); `writes` are path globs, `needs` task ids."""
+    """One delegated piece of work (Task Delegation Template); `writes` are path globs, `needs` task ids.
+
+    `covers` are the ids of the analysis's answers that it carries out.
+    """
 
     id: str = Field(pattern=r"^backend-T\d{3}$")
     title: str = Field(min_length=1)
@@ -63,6 +66,25 @@ class Task(Value):
     priority: Priority = "normal"
     effort: Effort = Effort.MEDIUM
     service: str | None = None
+    covers: tuple[str, ...] = ()
+
+
+class Finding(Value):
+    """What the compiler found in a drafted plan; `task` is None where it concerns the plan as a whole.
+
+    `repair` says what was changed because of it; without one a draft with this finding is refused, unless it is only a
+    `remark`.
+    """
+
+    rule: str
+    task: str | None = None
+    reason: str
+    repair: str | None = None
+    remark: bool = False
+
+    def __str__(self) -> str:
+        told = f"{self.task}: {self.reason}" if self.task else self.reason
+        return f"{told}: {self.repair}" if self.repair else told
 
 
 class Plan(Value):
