@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.events import RunEnded
-from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.errors import ConfigurationError, DamagedRun
 from backend_coordinator.graph.persistence import FILE, driving
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.graph.standing import PRUNED
@@ -41,8 +41,8 @@ def prune(
         if kept := _kept(runs, run, older_than, by_name=run in named, delete=delete):
             yield Pruned(run=run, kept=kept)
             continue
-        lost = _lost(runs, run)
         try:
+            lost = _lost(runs, run)
             with nullcontext() if lost else driving(runs.place(run), runs.database):
                 pruned = Pruned(run=run, bytes=_freed(runs, run, delete=delete, dry_run=dry_run, lost=lost))
         except ConfigurationError as error:
@@ -51,10 +51,13 @@ def prune(
 
 
 def _lost(runs: Runs, run: str) -> bool:
-    """Whether its rows in PostgreSQL cannot be reached: then there are none to free, and no lock to hold."""
+    """Whether it has no rows in PostgreSQL any more: then there are none to free, and no lock to hold.
+
+    Raises ConfigurationError while the database cannot be reached: somebody else may drive the run there.
+    """
     try:
         records.shared(runs.place(run), runs.database)
-    except ConfigurationError:
+    except DamagedRun:
         return True
     return False
 
@@ -67,7 +70,7 @@ def _kept(runs: Runs, run: str, older_than: float, *, by_name: bool, delete: boo
         ended = runs.report(run) is not None and any(isinstance(event, RunEnded) for event in events)
         why = "it has not ended: name it with --delete to remove it"
     except ConfigurationError as error:
-        ended, why = False, f"{error}, or remove it by name with --delete"
+        ended, why = False, f"{error}{', or remove it by name with --delete' if isinstance(error, DamagedRun) else ''}"
     if not ended and not (by_name and delete):
         return why
     began = (place / "report.json" if ended else place).stat().st_mtime
