@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.failure import LevelBudget
 from backend_coordinator.domain.usage import Limits, Price
 from backend_coordinator.errors import ConfigurationError
@@ -77,6 +78,8 @@ class Settings(Value):
     packet_tokens: int = Field(default=24_000, ge=500)
     roster: tuple[str, ...] = ()
     """Folders with specialists that extend or replace the packaged ones, relative to the workspace."""
+    paths: dict[str, ContextKind] = Field(default_factory=dict)
+    """Kinds of the workspace's files by glob, before those that follow from the layout; the most specific counts."""
     services: dict[str, str] = Field(default_factory=dict)
     """Environment variables for the workspace's processes, such as DATABASE_URL."""
     postgres: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*$")

@@ -101,7 +101,7 @@ PATCHES = (
         "F011",
         "models are tried before work is handed out",
         "graph/build.py",
-        ("await try_all(runtime.context.run, [task.specialist for task in state.plan.tasks])", "pass"),
+        ("await try_all(run, [task.specialist for task in plan.tasks])", "pass"),
     ),
     patch(
         "F012",
@@ -421,6 +421,31 @@ PATCHES = (
         "every checkout has an index of its own",
         f"{WORKSPACE}/repository.py",
         ('return self.git.git_dir / "indexes" / name', 'return self.git.git_dir / "indexes" / "one"'),
+    ),
+    patch(
+        "F074",
+        "results of tools go through the screen",
+        "nodes/work.py",
+        ("await in_thread(bench.screen, context.redact(text))", "context.redact(text)"),
+    ),
+    patch(
+        "F074",
+        "what dependencies hand over goes through the screen",
+        "nodes/brief.py",
+        ("is_shared(item) else screen.value(item)", "is_shared(item) else item"),
+        ("packet=screen(context.redact(told.text))", "packet=context.redact(told.text)"),
+    ),
+    patch(
+        "F074",
+        "guidance and failures go through the screen",
+        "graph/updates.py",
+        ("if person else screen_of(state, means)", "if person or means else screen_of(state, means)"),
+    ),
+    patch(
+        "F074",
+        "a peer is asked through its own screen",
+        "nodes/levels.py",
+        ("screen(peer)(context.redact(", "str(context.redact("),
     ),
 )
 

@@ -17,6 +17,7 @@ from backend_coordinator.errors import CoordinatorError, ModelUnavailable, RunLo
 from backend_coordinator.graph.batch_files import Entry, Result, completed, demand_unchanged, held, write
 from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.nodes.items import items_of
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.redaction import redactor_for
@@ -133,12 +134,15 @@ class Batch:
             branch=report.branch,
             report=runs.place(run) / "report.md",
             seconds=report.seconds,
+            coordination=report.coordination,
+            work=report.work,
         )
 
     def _created(self, entry: Entry, run: str) -> Runs:
         runs = Runs(root_of(entry.workspace), self.model, init=self._init, base=entry.base)
         if run not in runs.ids():
-            runs.create(Objective(text=entry.objective, constraints=entry.constraints), run=run)
+            given = items_of(entry.context)
+            runs.create(Objective(text=entry.objective, constraints=entry.constraints, context=given), run=run)
         return runs
 
     def _run_of(self, entry: Entry) -> str:

@@ -15,26 +15,33 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.usage import Usage
 from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes.items import items_of, path_in
 
 _MOST_PROBLEMS = 5
 _HEAD = b'{"id":"'
 
 
 class Entry(Value):
-    """One objective of a batch; without an id it gets one from its place and text. `base` is a revision."""
+    """One objective of a batch; without an id it gets one from its place and text. `base` is a revision.
+
+    `context` has paths, `KIND=PATH`, and pairs of kind and text.
+    """
 
     id: str = Field(default="", max_length=200)
     objective: str = Field(pattern=r"\S")
     workspace: Path = Path()
     constraints: tuple[str, ...] = ()
     base: str | None = None
+    context: tuple[str | tuple[str, str], ...] = ()
 
 
 class Result(Entry):
     """What came of one objective; `seconds` are those since its run was created, of a failed one since it began here.
 
-    `failed` means that an error ended it, which `summary` tells; `waiting` is not final and never written.
+    `failed` means that an error ended it, which `summary` tells; `waiting` is not final and never written. What
+    `coordination` and `work` took is known of runs that have ended.
     """
 
     run: str | None
@@ -43,6 +50,8 @@ class Result(Entry):
     branch: str | None = None
     report: Path | None = None
     seconds: float
+    coordination: Usage | None = None
+    work: Usage | None = None
 
 
 def read_entries(source: Path, workspace: Path = Path()) -> tuple[Entry, ...]:
@@ -63,7 +72,11 @@ def read_entries(source: Path, workspace: Path = Path()) -> tuple[Entry, ...]:
         try:
             entry = Entry.model_validate_json(line)
             place = source.parent / entry.workspace if "workspace" in entry.model_fields_set else workspace
-            found[number] = entry.model_copy(update={"workspace": place.resolve()})
+            items_of(entry.context, source.parent)  # what cannot be read is told before anything begins
+            told = tuple(_below(each, source.parent) for each in entry.context)
+            found[number] = entry.model_copy(update={"workspace": place.resolve(), "context": told})
+        except ConfigurationError as error:
+            problems.append(f"line {number}: {error}")
         except ValueError as error:
             problems.append(f"line {number}: {_why(error)}")
     if problems:
@@ -73,6 +86,13 @@ def read_entries(source: Path, workspace: Path = Path()) -> tuple[Entry, ...]:
         msg = f'{source} holds no objective: write lines such as {{"objective": "CRUD API for notes with title"}}'
         raise ConfigurationError(msg)
     return completed(found, "line")
+
+
+def _below(given: str | tuple[str, str], folder: Path) -> str | tuple[str, str]:
+    if not isinstance(given, str):
+        return given
+    kind, path = path_in(given, folder)
+    return f"{kind}={path.resolve()}" if kind else str(path.resolve())
 
 
 def completed(entries: Mapping[int, Entry], word: str) -> tuple[Entry, ...]:

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 
 from backend_coordinator.domain.events import Noticed, Outline, PlanMade, TaskEnded
 from backend_coordinator.domain.failure import LevelBudget
-from backend_coordinator.domain.plan import Plan, Task
+from backend_coordinator.domain.plan import Finding, Plan, Task
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Roster
@@ -20,14 +20,17 @@ from backend_coordinator.graph.answers import Means, answer_now
 from backend_coordinator.graph.routing import MOST_ROUNDS, after_approval, after_review, fan_out
 from backend_coordinator.graph.specialist_flow import Flow, result_of, specialist_flow
 from backend_coordinator.graph.state import Job, RunState, RunUpdate, TaskState
+from backend_coordinator.graph.updates import screened
 from backend_coordinator.nodes import accept as acceptance
 from backend_coordinator.nodes.analyse import analyse as analyse_objective
 from backend_coordinator.nodes.brief import context_items
+from backend_coordinator.nodes.costs import calls_in
 from backend_coordinator.nodes.decompose import decompose as make_plan
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.inspect import kept_verdicts
 from backend_coordinator.nodes.needs import additions
-from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan
+from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan, reasons, repairs_in
+from backend_coordinator.nodes.plan_file import findings_before
 from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.report import write_report
 from backend_coordinator.nodes.try_models import question_about, times_mended
@@ -58,20 +61,25 @@ async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
         return {}
     try:
         if state.plan is not None:
-            compiled = compile_plan(PlanDraft(tasks=state.plan.tasks), run.roster)
+            compiled = compile_plan(PlanDraft(tasks=state.plan.tasks), run.roster, facts=state.facts)
         else:
             compiled = await make_plan(run, state.objective, state.analysis, state.facts)
     except (ModelCallFailed, InvalidPlan) as error:
         return {"stopped": f"decomposition: {error}"}
-    run.ledger.record(_plan_made(compiled.plan, compiled.repairs))
+    findings = (*findings_before(run.ledger), *compiled.findings)
+    run.ledger.record(_plan_made(compiled.plan, findings, reasons(compiled.plan, run.roster, state.facts)))
     reach("plan recorded")
-    return {"plan": compiled.plan, "repairs": compiled.repairs}
+    return {"plan": compiled.plan, "repairs": repairs_in(findings)}
 
 
 async def try_models(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
-    """Lets no work begin with a model that cannot be used. Raises ModelUnavailable."""
-    if state.plan is not None and not state.stopped:
-        await try_all(runtime.context.run, [task.specialist for task in state.plan.tasks])
+    """Lets no work begin with a model that cannot be used. Raises ModelUnavailable.
+
+    The only task that a model planned finds out by its first turn: beside it such a run makes two calls and no more.
+    """
+    run, plan = runtime.context.run, state.plan
+    if plan is not None and not state.stopped and (len(plan.tasks) > 1 or not calls_in(run.ledger)):
+        await try_all(run, [task.specialist for task in plan.tasks])
     return {}
 
 
@@ -100,7 +108,9 @@ async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
 async def dispatch(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     """Opens the conductor for the plan as it stands."""
     assert state.plan is not None
-    runtime.context.conductor.open(state.plan, state.results, context_items(state.analysis, state.facts))
+    run = runtime.context.run
+    items = context_items(run, state.analysis, state.facts)
+    runtime.context.conductor.open(state.plan, state.results, items)
     return {}
 
 
@@ -146,17 +156,18 @@ async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     if state.verdicts:
         mend = acceptance.repair_task(state.plan, state.results, state.verdicts)
         tasks: tuple[Task, ...] = (mend,) if mend else ()
+        findings: tuple[Finding, ...] = ()
     else:
         unheard = {name: result for name, result in state.results.items() if name not in state.heard}
         mended = times_mended(run.ledger)
         try:
-            tasks = await additions(run, state.plan, unheard, state.rounds)
+            tasks, findings = await additions(run, state.plan, unheard, round_=state.rounds, facts=state.facts)
         except ModelUnavailable as error:
             return {"question": question_about(run, error, mended)}
     if not tasks:
         return {"heard": tuple(state.results)}
-    plan = Plan(tasks=(*state.plan.tasks, *tasks))
-    run.ledger.record(_plan_made(plan, ()))
+    plan = Plan(tasks=(*state.plan.tasks, *screened(runtime.context, state.plan, tasks)))
+    run.ledger.record(_plan_made(plan, findings, reasons(plan, run.roster, state.facts)))
     return {"plan": plan, "rounds": state.rounds + 1, "heard": tuple(state.results), "verdicts": ()}
 
 
@@ -246,6 +257,14 @@ def _skipped(task: Task, results: Mapping[str, TaskResult], *, aborts: bool) -> 
     )
 
 
-def _plan_made(plan: Plan, repairs: tuple[str, ...]) -> PlanMade:
-    outline = tuple(Outline(task=t.id, title=t.title, specialist=t.specialist, needs=t.needs) for t in plan.tasks)
-    return PlanMade(tasks=tuple(t.id for t in plan.tasks), groups=plan.groups, repairs=repairs, outline=outline)
+def _plan_made(plan: Plan, findings: tuple[Finding, ...], why: Mapping[str, str]) -> PlanMade:
+    outline = tuple(
+        Outline(task=t.id, title=t.title, specialist=t.specialist, needs=t.needs, why=why[t.id]) for t in plan.tasks
+    )
+    return PlanMade(
+        tasks=tuple(t.id for t in plan.tasks),
+        groups=plan.groups,
+        repairs=repairs_in(findings),
+        findings=findings,
+        outline=outline,
+    )

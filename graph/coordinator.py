@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import date
@@ -21,8 +21,9 @@ from backend_coordinator.errors import BadAnswer, ModelUnavailable, Stopped, Wai
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of, tool_of
 from backend_coordinator.graph.loop import in_loop
-from backend_coordinator.graph.planning import plan_only
+from backend_coordinator.graph.planning import created, plan_only
 from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.nodes.items import Given, items_of
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.tools.catalogue import roster_with
@@ -66,18 +67,23 @@ class Coordinator:
             load_settings(root)  # wrong ones are refused at once; each drive reads them again
         self.runs = Runs(root, chosen, settings, init=init, base=base, database=database)
 
-    def plan(self, objective: str) -> Plan:
+    def plan(self, objective: str, *, context: Iterable[Given] = ()) -> Plan:
         """The plan for an objective; nothing is started and the workspace stays as it is.
 
-        Raises ModelCallFailed and InvalidPlan.
+        `context` is what you give to know: files, folders, `KIND=PATH`, or a kind and a text each.
+        Raises ModelCallFailed, InvalidPlan, and ConfigurationError for a context that cannot be used.
         """
-        return in_loop(plan_only(self.runs, Objective(text=objective))).result().plan
+        return (
+            in_loop(plan_only(self.runs, Objective(text=objective, context=items_of(context)))).result().compiled.plan
+        )
 
-    def start(self, work: str | Plan, *, objective: str | None = None) -> "Run":
-        """Starts a run for an objective, or for a plan (then `objective` names it), and returns its handle."""
-        plan = work if isinstance(work, Plan) else None
-        text = objective or (work if isinstance(work, str) else "; ".join(task.title for task in work.tasks))
-        return Run(self.runs, self.runs.create(Objective(text=text), plan=plan))
+    def start(self, work: str | Plan | Path, *, objective: str | None = None, context: Iterable[Given] = ()) -> "Run":
+        """Starts a run for an objective, or for a plan or its file (then `objective` names it), and returns its handle.
+
+        `context` as for `plan`: each part of it reaches those specialists only who see its kind. Raises InvalidPlan,
+        and ConfigurationError for a file that is no plan.
+        """
+        return Run(self.runs, created(self.runs, work, objective, items_of(context)))
 
     def resume(self, run: str) -> "Run":
         """Goes on with a run that stopped; one that has ended is only reported. Raises UnknownRun."""

@@ -17,6 +17,7 @@ from backend_coordinator.errors import BadAnswer, ConfigurationError, DamagedRun
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.persistence import driving
 from backend_coordinator.graph.runs import EMBEDDED, LIMITS, Runs, advance, drive
+from backend_coordinator.nodes.items import items_of
 from backend_coordinator.nodes.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ _SAVER, _RESUMED, _PAD = "__pregel_checkpointer", "__pregel_resume_map", "__preg
 def node_of(runs: Runs) -> Node:
     """An async node `(state, config) -> {"messages": [...]}` that drives a run under the parent's checkpointer.
 
+    The state's `context`, if it has one, is a list of items, or of kind and text each.
+
     Without one it uses its own database and answers with status `waiting` and the run's id where it has to wait.
     """
 
     async def backend(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AnyMessage]]:
-        objective = Objective(text=_objective(state), origin="parent graph")
+        given = items_of(state.get("context") or (), folder=None)  # no paths: a model may have written the state
+        objective = Objective(text=_objective(state), origin="parent graph", context=given)
         where = config.get("configurable", {})
         if where.get(_SAVER) is None:
             return await _alone(runs, objective)
@@ -156,7 +160,8 @@ def _run_of(where: Mapping[str, Any], workspace: Path, objective: Objective) -> 
     """
     namespace = where.get("checkpoint_ns")
     seed = f"{where.get('thread_id')}/{namespace}/{workspace}/{objective.text}"
-    digest = hashlib.sha256(seed.encode()).hexdigest()[:12]
+    given = "".join(item.model_dump_json() for item in objective.context)
+    digest = hashlib.sha256(f"{seed}{given}".encode()).hexdigest()[:12]
     return f"{EMBEDDED}{digest}", f"{namespace}|{int(digest, 16)}"
 
 

@@ -250,7 +250,7 @@ async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool
         conductor = Conductor(share)
         if state is not None and state.plan is not None:
             results = {**state.results, **finished_siblings(tasks)}
-            conductor.open(state.plan, results, context_items(state.analysis, state.facts))
+            conductor.open(state.plan, results, context_items(context, state.analysis, state.facts))
             if any(q.answer and q.answer.decision == "abort" for q in context.ledger.questions()):
                 conductor.abort({event.task for _, event in context.ledger.events() if isinstance(event, TaskStarted)})
         begin = None if state is not None else _beginning(context)

@@ -2,24 +2,23 @@
 
 import time
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from backend_coordinator.domain.context import ContextItem
-from backend_coordinator.domain.events import Failed, TaskStarted
-from backend_coordinator.domain.failure import Attempt, Dossier, Failure, FailureClass, LevelBudget
+from backend_coordinator.domain.events import TaskStarted
+from backend_coordinator.domain.failure import Dossier, Failure, FailureClass, LevelBudget
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.graph.answers import Means, answer_to
-from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.graph.routing import RUNGS, after_consent, after_inspection, after_rung, after_work, climb
 from backend_coordinator.graph.state import TaskState, TaskUpdate
+from backend_coordinator.graph.updates import failing, items_of, screen_of, stepped
 from backend_coordinator.nodes import dependencies, levels
-from backend_coordinator.nodes.brief import assign, assigned, fresh_tree, items_from, kept_tree
-from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.brief import assign, assigned, fresh_tree, kept_tree
 from backend_coordinator.nodes.inspect import digest, inspect_delivery, keep_verdicts
 from backend_coordinator.nodes.ladder import risen
 from backend_coordinator.nodes.merge import merge_delivery
@@ -43,9 +42,10 @@ async def brief(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         task,
         run.roster.get(state.specialist),
         attempt=attempt,
-        items=_items(state, conductor),
+        items=items_of(state, runtime.context),
         guidance=state.guidance,
         blocks=conductor.plan.blocks[task.id],
+        screen=screen_of(state, runtime.context),
     )
     run.ledger.record(TaskStarted(task=task.id, specialist=state.specialist, attempt=attempt, title=task.title))
     return {"attempt": attempt, "base": base, "fresh": False, "failure": None}
@@ -64,6 +64,7 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         state.attempt,
         began=time.monotonic() - state.seconds,
         aborted=lambda: runtime.context.conductor.aborted,
+        screen=screen_of(state, runtime.context),
     )
     mended = times_mended(run.ledger)
     try:
@@ -78,7 +79,7 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         "submission": worked.submission,
         "question": None,
     }
-    return {**update, **_failing(state, run, worked.failure)} if worked.failure else update
+    return {**update, **failing(state, runtime.context, worked.failure)} if worked.failure else update
 
 
 async def consent(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -96,7 +97,7 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert state.submission is not None
     if not (run.repository.trees / state.task.id).is_dir():
         gone = Failure(kind=FailureClass.EXTERNAL_BLOCK, summary="the checkout with the work is gone from the cache")
-        return {**_failing(state, run, gone), "fresh": True}
+        return {**failing(state, runtime.context, gone), "fresh": True}
     found = await inspect_delivery(
         run,
         state.task,
@@ -111,7 +112,7 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     update: TaskUpdate = {"delivery": found.delivery, "failure": None}
     if found.failure is None:
         return update
-    return {**update, **_failing(state, run, found.failure, digest(found.delivery))}
+    return {**update, **failing(state, runtime.context, found.failure, digest(found.delivery))}
 
 
 async def approve_dependencies(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -122,7 +123,7 @@ async def approve_dependencies(state: TaskState, runtime: Runtime[Means]) -> Tas
     if not added:
         return {}
     if refused := await _asked(state, runtime, tuple(added), delivery.summary):
-        return _failing(state, run, dependencies.refused_lines(added, refused), digest(delivery))
+        return failing(state, runtime.context, dependencies.refused_lines(added, refused), digest(delivery))
     return {"delivery": dependencies.admitted(run, delivery, added)}
 
 
@@ -143,7 +144,7 @@ async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     )
     if failure is None:
         return {"ending": "merged"}
-    return {**_failing(state, run, failure), "fresh": True}
+    return {**failing(state, runtime.context, failure), "fresh": True}
 
 
 async def ladder(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -160,35 +161,40 @@ async def level_1(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     assert state.failure is not None
     author, failure = run.roster.get(state.specialist), state.failure
     if failure.kind is not FailureClass.MISSING_DEPENDENCY or state.delivery is None:
-        return _stepped(state, levels.self_recovery(run, state.task, author, failure))
+        return stepped(state, runtime.context, levels.self_recovery(run, state.task, author, failure))
     found = await dependencies.recover(run, state.delivery.commit, failure)
     why = f"{author.name}'s work imports it and no manifest declares it.\n{failure.detail}"
     refused = await _asked(state, runtime, found.to_decide, why)
-    return _stepped(state, levels.dependency_recovery(run, state.task, author, failure, found=found, refused=refused))
+    step = levels.dependency_recovery(run, state.task, author, failure, found=found, refused=refused)
+    return stepped(state, runtime.context, step)
 
 
 async def level_2(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Peer consultation."""
     run = runtime.context.run
     author = run.roster.get(state.specialist)
-    items = _items(state, runtime.context.conductor)
-    return await _advised(state, run, levels.consult(run, state.task, author, dossier_of(state), items))
+    items, before = items_of(state, runtime.context), partial(screen_of, state, runtime.context)
+    rung = levels.consult(run, state.task, author, dossier_of(state), items, screen=before)
+    return await _advised(state, runtime.context, rung)
 
 
 async def level_3(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Coordinator review."""
     run = runtime.context.run
     author = run.roster.get(state.specialist)
-    return await _advised(state, run, levels.coordinator_review(run, state.task, author, dossier_of(state)))
+    items = items_of(state, runtime.context)
+    return await _advised(
+        state, runtime.context, levels.coordinator_review(run, state.task, author, dossier_of(state), items)
+    )
 
 
-async def _advised(state: TaskState, run: RunContext, rung: Awaitable[levels.Step]) -> TaskUpdate:
+async def _advised(state: TaskState, means: Means, rung: Awaitable[levels.Step]) -> TaskUpdate:
     """What a rung says; it is not taken where the model that it asks cannot be used."""
-    mended = times_mended(run.ledger)
+    mended = times_mended(means.run.ledger)
     try:
-        return _stepped(state, await rung)
+        return stepped(state, means, await rung)
     except ModelUnavailable as error:
-        return {"question": question_about(run, error, mended)}
+        return {"question": question_about(means.run, error, mended)}
 
 
 async def level_4(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -197,7 +203,7 @@ async def level_4(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     question = levels.question_for(run, state.task, dossier)
     answer = await answer_to(question, runtime, state.task.id)
     step = levels.strategic_escalation(run, state.task, dossier, question, answer)
-    update = _stepped(state, step)
+    update = stepped(state, runtime.context, step)
     if answer.decision == "waive":
         given = levels.waivers(dossier.failure, answer)
         left = tuple(item for item in dossier.failure.items if item not in {waiver.item for waiver in given})
@@ -269,26 +275,3 @@ def specialist_flow(budget: LevelBudget) -> Flow:
         graph.add_conditional_edges(rung, after_rung, after)
     graph.add_edge("give_up", END)
     return graph.compile()
-
-
-def _items(state: TaskState, conductor: Conductor) -> tuple[ContextItem, ...]:
-    return (*conductor.items, *items_from([conductor.results[need] for need in state.task.needs]))
-
-
-def _failing(state: TaskState, run: RunContext, failure: Failure, delivered: str = "") -> TaskUpdate:
-    failure = run.redact.value(failure)
-    attempt = Attempt(number=state.attempt, specialist=state.specialist, failure=failure, delivery_digest=delivered)
-    kind, summary, detail = failure.kind, failure.summary, failure.detail
-    run.ledger.record(Failed(task=state.task.id, attempt=state.attempt, failure=kind, summary=summary, detail=detail))
-    return {"failure": failure, "attempts": (*state.attempts, attempt)}
-
-
-def _stepped(state: TaskState, step: levels.Step) -> TaskUpdate:
-    update: TaskUpdate = {"escalations": (*state.escalations, step.escalation)}
-    if step.failure is not None:
-        update["failure"] = step.failure
-    if step.guidance is not None:
-        update["guidance"] = (*state.guidance, step.guidance)
-    if step.reassigned is not None:
-        update["specialist"], update["fresh"] = step.reassigned, True
-    return update

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from backend_coordinator.domain.events import ModelCalled, ToolCalled
+from backend_coordinator.domain.report import Report
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.nodes.ledger import Ledger
 
@@ -17,12 +19,27 @@ def calls_in(ledger: Ledger) -> tuple[ModelCalled, ...]:
     return tuple(event for _, event in ledger.events() if isinstance(event, ModelCalled))
 
 
-def spent(ledger: Ledger) -> tuple[Usage, Usage]:
-    """What all calls of a run took, and the part of it that coordination took."""
+class Spent(NamedTuple):
+    """What a run took, and its two parts: coordination is every model call that belongs to no task."""
+
+    total: Usage
+    coordination: Usage
+    work: Usage
+
+
+def spent(ledger: Ledger) -> Spent:
+    """What the model calls and the tools of a run took."""
     calls = calls_in(ledger)
-    tools = sum(isinstance(event, ToolCalled) for _, event in ledger.events())
-    total = sum((call.usage for call in calls), Usage(tool_calls=tools))
-    return total, sum((call.usage for call in calls if call.task is None), Usage())
+    tools = [event.seconds for _, event in ledger.events() if isinstance(event, ToolCalled)]
+    begun = Usage(tool_calls=len(tools), tool_seconds=sum(tools))
+    coordination = sum((call.usage for call in calls if call.task is None), Usage())
+    work = sum((call.usage for call in calls if call.task is not None), begun)
+    return Spent(coordination + work, coordination, work)
+
+
+def of(report: Report) -> Spent:
+    """What a report says of it."""
+    return Spent(report.usage, report.coordination, report.work)
 
 
 def shares(calls: Iterable[ModelCalled]) -> dict[str, Usage]:
@@ -34,15 +51,18 @@ def shares(calls: Iterable[ModelCalled]) -> dict[str, Usage]:
     return found
 
 
-def rows(calls: Sequence[ModelCalled], total: Usage, coordination: Usage) -> Iterator[tuple[str, ...]]:
-    """The table of a run's usage under HEADINGS: its shares, then coordination together, then all."""
-    for name, used in {**shares(calls), "coordination": coordination, "all": total}.items():
+def rows(calls: Sequence[ModelCalled], took: Spent) -> Iterator[tuple[str, ...]]:
+    """The table of a run's usage under HEADINGS: its shares, then coordination and work, then all."""
+    sums = {"coordination": took.coordination, "work": took.work, "all": took.total}
+    for name, used in {**shares(calls), **sums}.items():
         tokens = (_known(f"{n}", used, used.uncounted_calls) for n in _tokens(used))
         yield name, str(used.model_calls), str(used.retries), *tokens, money(used), f"{used.seconds:.1f}"
 
 
 def remarks(calls: Sequence[ModelCalled], total: Usage) -> Iterator[str]:
     """What the table leaves open, a sentence each."""
+    if total.tool_calls:
+        yield f"seconds are those of model calls; {total.tool_calls} tool calls took another {total.tool_seconds:.1f}"
     if failed := [call.failed for call in calls if call.failed]:
         yield f"{len(failed)} calls brought no answer: {', '.join(dict.fromkeys(failed))}"
     if total.uncounted_calls:
@@ -57,6 +77,16 @@ def in_words(used: Usage) -> str:
     came, _, went = (_known(f"{n}", used, used.uncounted_calls) for n in _tokens(used))
     paid = f", cost {money(used)}" if used.money or used.unpriced_calls else ""
     return f"{used.model_calls} model calls, {came} tokens in, {went} out{paid}"
+
+
+def parts_in_words(coordination: Usage, work: Usage) -> str:
+    """Tokens and seconds of coordination and of work in a line; those of tools are told apart."""
+    told = []
+    for name, used in (("coordination", coordination), ("work", work)):
+        tokens = _known(f"{used.input_tokens + used.output_tokens}", used, used.uncounted_calls)
+        tools = f", tools {used.tool_seconds:.1f} s" if used.tool_calls else ""
+        told.append(f"{name} {tokens} tokens, {used.seconds:.1f} s{tools}")
+    return "; ".join(told)
 
 
 def money(used: Usage) -> str:

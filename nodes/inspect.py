@@ -55,7 +55,13 @@ async def inspect_delivery(
     """Commits the task's tree, computes its artifacts from the diff and runs the delivery's gates on it."""
     delivery, failure = await _deliver(context, task, submission, specialist=specialist, base=base, attempt=attempt)
     changes = tuple((artifact.change, artifact.path) for artifact in delivery.artifacts)
-    told = Delivered(task=task.id, summary=delivery.summary, artifacts=len(changes), changes=changes)
+    told = Delivered(
+        task=task.id,
+        summary=delivery.summary,
+        artifacts=len(changes),
+        changes=changes,
+        decisions=delivery.decisions,
+    )
     context.ledger.record(told)
     reach("delivery committed")
     failure = failure or _obvious(task, delivery, earlier)
@@ -155,7 +161,7 @@ async def _deliver(
         ("deleted", changes.deleted),
     )
     artifacts = tuple(
-        Artifact(path=path, kind=kind_of(path), sha256=_sha256(head, path), change=change)
+        Artifact(path=path, kind=kind_of(path, context.settings.paths), sha256=_sha256(head, path), change=change)
         for change, paths in kinds
         for path in sorted(paths)
     )

@@ -1,7 +1,7 @@
 """The four rungs of the ladder as verbs: each turns a failure into what happens next."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from backend_coordinator.domain.base import Value
@@ -14,10 +14,11 @@ from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.domain.verdict import Waiver
 from backend_coordinator.errors import ModelCallFailed, UnknownSpecialist
 from backend_coordinator.nodes.ask import Inquiry, ask
+from backend_coordinator.nodes.brief import GATES, told_for_call, told_to_peer
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.dependencies import Recovery, advice
-from backend_coordinator.nodes.firewall import packet
 from backend_coordinator.nodes.ladder import peer_for
+from backend_coordinator.nodes.screen import Screen
 from backend_coordinator.prompts.loader import coordinator_prompt
 
 COORDINATOR = "backend-coordinator"
@@ -59,7 +60,7 @@ def self_recovery(context: RunContext, task: Task, author: Specialist, failure: 
     answer = f"exact finding returned. {more}".strip()
     step = step.model_copy(update={"action": "retry", "answer": answer})
     context.ledger.record(Escalated(escalation=step))
-    return Step(step, Message(author="the gates", text=text))
+    return Step(step, Message(author=GATES, text=text))
 
 
 def dependency_recovery(
@@ -81,9 +82,18 @@ def dependency_recovery(
 
 
 async def consult(
-    context: RunContext, task: Task, author: Specialist, dossier: Dossier, items: Sequence[ContextItem]
+    context: RunContext,
+    task: Task,
+    author: Specialist,
+    dossier: Dossier,
+    items: Sequence[ContextItem],
+    *,
+    screen: Callable[[Specialist], Screen],
 ) -> Step:
-    """Level 2: a peer of the ladder's table answers a typed question from its own packet; it takes no task over."""
+    """Level 2: a peer of the ladder's table answers a typed question from its own packet; it takes no task over.
+
+    The peer reads question and packet through its own `screen`.
+    """
     asked = [step.asked for step in dossier.escalations if step.level is Level.PEER_CONSULTATION]
     peer = peer_for(dossier.failure, author, context.roster, asked)
     text = _consultation(task, author, dossier.failure)
@@ -97,13 +107,13 @@ async def consult(
             question=text,
         )
         return _unhelped(context, step, "no peer is named for this")
-    told, _ = packet(peer, task, items, budget=context.settings.packet_tokens)
     system = f"{peer.prompt}\n\n{coordinator_prompt('consultation')}"
     purpose = f"consultation-{task.id}-{len(dossier.attempts)}"
+    told = told_to_peer(context, peer, task, items, purpose=purpose)
     step = _record(task, Level.PEER_CONSULTATION, dossier.failure, asked=peer.name, asked_by=author.name, question=text)
     try:
         answer, usage = await ask(
-            context, Inquiry(purpose, system, context.redact(f"{text}\n\n{told}"), peer), Guidance
+            context, Inquiry(purpose, system, screen(peer)(context.redact(f"{text}\n\n{told}")), peer), Guidance
         )
     except ModelCallFailed as error:
         return _unhelped(context, step, str(error))
@@ -117,10 +127,14 @@ async def consult(
     return Step(step, Message(author=peer.name, text=answer.guidance))
 
 
-async def coordinator_review(context: RunContext, task: Task, author: Specialist, dossier: Dossier) -> Step:
+async def coordinator_review(
+    context: RunContext, task: Task, author: Specialist, dossier: Dossier, items: Sequence[ContextItem]
+) -> Step:
     """Level 3: the coordinator reads the dossier and guides, reassigns, escalates or gives up."""
     people = "\n".join(f"- {m.name}: {m.description}" for m in context.roster.specialists if m.role == "specialist")
-    user = context.redact(f"{told_dossier(task, dossier)}\n\nSPECIALISTS:\n{people}")
+    purpose = f"review-{task.id}-{len(dossier.escalations)}"
+    known = told_for_call(context, purpose, items)
+    user = context.redact(f"{told_dossier(task, dossier)}{known}\n\nSPECIALISTS:\n{people}")
     step = _record(
         task,
         Level.COORDINATOR_REVIEW,
@@ -129,7 +143,6 @@ async def coordinator_review(context: RunContext, task: Task, author: Specialist
         asked_by=author.name,
         question=dossier.failure.summary,
     )
-    purpose = f"review-{task.id}-{len(dossier.escalations)}"
     try:
         review, usage = await ask(context, Inquiry(purpose, coordinator_prompt("review"), user), Review)
     except ModelCallFailed as error:

@@ -1,21 +1,22 @@
 """From a drafted plan to one that holds together: what is wrong is named, what can be mended is."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from backend_coordinator.domain.base import Value
-from backend_coordinator.domain.context import ContextKind
-from backend_coordinator.domain.plan import Plan, Task
-from backend_coordinator.domain.roster import Roster, Specialist
-from backend_coordinator.errors import InvalidPlan, UnknownSpecialist
-from backend_coordinator.nodes.kinds import rule_for
+from backend_coordinator.domain.objective import Analysis, RepositoryFacts
+from backend_coordinator.domain.plan import Finding, Plan, Task
+from backend_coordinator.domain.roster import Roster
+from backend_coordinator.errors import InvalidPlan
+from backend_coordinator.nodes.plan_draft import Draft
+from backend_coordinator.nodes.plan_rules import BY_STEP, RULES, doubled_id
+from backend_coordinator.nodes.stack import expert_for
 
-AUDITOR = "backend-architect"
-REVIEWED = {"design_contract": ContextKind.API_CONTRACT, "design_migration": ContextKind.DATABASE_SCHEMA}
-"""Steps of design, each with the kind of what comes of it."""
+MOST_ROUNDS = 10
+"""Times that the rules are applied until none has anything to mend any more; two are the rule."""
 _NUMBER = re.compile(r"(?:backend)?[-_ ]*(?:task|t)?[-_ #]*(\d{1,3})", re.IGNORECASE)
 
 
@@ -39,7 +40,8 @@ def _numbered(task: object) -> object:
     if not isinstance(task, dict):
         return task
     needs = task.get("needs")
-    more = {"needs": [_id(need) for need in needs]} if isinstance(needs, list) else {}
+    ids = [_id(need) for need in needs] if isinstance(needs, list) else []
+    more = {"needs": [need for n, need in enumerate(ids) if need not in ids[:n]]} if isinstance(needs, list) else {}
     return {**task, **more, **({"id": _id(task["id"])} if "id" in task else {})}
 
 
@@ -49,94 +51,84 @@ def _id(given: object) -> object:
 
 
 class Compiled(NamedTuple):
-    """A sound plan and what was changed to make it so."""
+    """A sound plan and what was found on the way to it."""
 
     plan: Plan
-    repairs: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """What was changed, one line each, for the report."""
+        return repairs_in(self.findings)
 
 
-def compile_plan(draft: PlanDraft, roster: Roster) -> Compiled:
-    """The plan of a draft, checked against the roster and mended where there is one right way.
+class Examined(NamedTuple):
+    """The tasks as they are after all repairs, and every finding; the plan is unsound where one is refused."""
 
-    Raises InvalidPlan with one finding a line: a stranger as specialist, a doubled id, a dangling need, a cycle.
+    tasks: tuple[Task, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def refused(self) -> tuple[Finding, ...]:
+        """What has no one right remedy."""
+        return tuple(finding for finding in self.findings if not finding.repair and not finding.remark)
+
+
+def compile_plan(
+    draft: PlanDraft,
+    roster: Roster,
+    *,
+    analysis: Analysis | None = None,
+    facts: RepositoryFacts | None = None,
+    settled: Collection[str] = (),
+) -> Compiled:
+    """The plan of a draft, mended by every rule that has one right remedy.
+
+    With an analysis it is a model's draft, which has to cover it and is brought to its right size; with facts the
+    stacks decide who writes code. Tasks that are `settled` have begun or ended and stay as they are. Raises
+    InvalidPlan with one finding a line for what has no remedy.
     """
-    repairs: list[str] = []
-    tasks = _known_specialists(draft.tasks, roster, repairs)
-    tasks = _design_first(tasks, roster, repairs)
-    tasks = _reviewed(tasks, repairs)
-    try:
-        return Compiled(Plan(tasks=tuple(tasks)), tuple(repairs))
-    except ValidationError as error:
-        raise InvalidPlan([str(e["msg"]).removeprefix("Value error, ") for e in error.errors()]) from error
+    examined = examine(draft, roster, analysis=analysis, facts=facts, settled=settled)
+    if examined.refused:
+        raise InvalidPlan([str(finding) for finding in examined.refused])
+    return Compiled(Plan(tasks=examined.tasks), examined.findings)
 
 
-def _known_specialists(tasks: Sequence[Task], roster: Roster, repairs: list[str]) -> list[Task]:
-    findings: list[str] = []
-    known: list[Task] = []
-    for task in tasks:
-        try:
-            member = roster.get(task.specialist)
-        except UnknownSpecialist as error:
-            findings.append(f"{task.id}: {error}")
-            continue
-        if member.role != "specialist":
-            findings.append(f"{task.id}: {member.name} is a {member.role} and takes no tasks")
-        if member.name != task.specialist:
-            repairs.append(f"{task.id}: {task.specialist} is {member.name} in this roster")
-        known.append(task.model_copy(update={"specialist": member.name}))
-    if findings:
-        raise InvalidPlan(findings)
-    return known
+def examine(
+    draft: PlanDraft,
+    roster: Roster,
+    *,
+    analysis: Analysis | None = None,
+    facts: RepositoryFacts | None = None,
+    settled: Collection[str] = (),
+) -> Examined:
+    """What every rule finds in a draft, whose order of tasks does not matter; raises nothing."""
+    if not draft.tasks:
+        return Examined((), (Finding(rule="empty", reason="the plan has no task"),))
+    tasks, findings = doubled_id(draft.tasks, frozenset(settled))
+    at_work = Draft(tasks, roster, analysis, facts, frozenset(settled))
+    for _ in range(MOST_ROUNDS):
+        found = [finding for rule in RULES.values() for finding in rule(at_work)]
+        findings += [finding for finding in found if finding.repair]
+        if not any(finding.repair for finding in found):
+            break
+    findings += [finding for finding in found if not finding.repair]
+    return Examined(tuple(at_work), tuple(findings))
 
 
-def _design_first(tasks: Sequence[Task], roster: Roster, repairs: list[str]) -> list[Task]:
-    """Code waits for the designs it may see; one that its author never sees cannot be what it is built on."""
-    needs = {task.id: task.needs for task in tasks}
-    designs = [task for task in tasks if REVIEWED.keys() & task.steps]
-    for task in tasks:
-        if "write_code" not in task.steps or task in designs:
-            continue
-        author, before = roster.get(task.specialist), _upstream(task.id, needs)
-        missing = [
-            design.id
-            for design in designs
-            if design.id not in before and task.id not in _upstream(design.id, needs) and _sees(author, design)
-        ]
-        if missing:
-            repairs.append(f"{task.id} writes code and now waits for {', '.join(missing)}: design comes first")
-            needs[task.id] = (*task.needs, *missing)
-    return [task.model_copy(update={"needs": needs[task.id]}) for task in tasks]
+def repairs_in(findings: Collection[Finding]) -> tuple[str, ...]:
+    """What was changed, one line each."""
+    return tuple(str(finding) for finding in findings if finding.repair)
 
 
-def _sees(author: Specialist, design: Task) -> bool:
-    return any(rule_for(author, REVIEWED[step])[0] for step in design.steps if step in REVIEWED)
+def reasons(plan: Plan, roster: Roster, facts: RepositoryFacts) -> dict[str, str]:
+    """Why each task has its specialist: the stack that the code lies in, a step of it, or because the plan says so."""
+    return {task.id: _reason(task, roster, facts) for task in plan.tasks}
 
 
-def _reviewed(tasks: Sequence[Task], repairs: list[str]) -> list[Task]:
-    changing = [t for t in tasks if REVIEWED.keys() & t.steps]
-    if not changing or any("security_review" in t.steps for t in tasks) or len(tasks) > 998:
-        return list(tasks)
-    free = next(i for n in range(1, 1000) if (i := f"backend-T{n:03d}") not in {t.id for t in tasks})
-    repairs.append(f"{free} added: a change of contract or schema gets a security review")
-    review = Task(
-        id=free,
-        title="Security review",
-        objective="Review the delivered contract, schema and evidence for security, and record what is not covered.",
-        specialist=AUDITOR,
-        needs=tuple(t.id for t in tasks),
-        steps=("security_review",),
-        writes=("docs/security.md",),
-        acceptance_criteria=("docs/security.md names for each endpoint what protects it and what does not",),
-        expected_output=("docs/security.md",),
-    )
-    return [*tasks, review]
-
-
-def _upstream(task_id: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
-    found: set[str] = set()
-    todo = list(needs[task_id])
-    while todo:
-        if (current := todo.pop()) not in found:
-            found.add(current)
-            todo += needs.get(current, ())
-    return found
+def _reason(task: Task, roster: Roster, facts: RepositoryFacts) -> str:
+    name = roster.resolve(task.specialist)
+    if "write_code" in task.steps and (stack := expert_for(facts, task.writes)) and stack.specialist == name:
+        return f"{stack.reason} (in {stack.root})" if stack.root else stack.reason
+    step = next((step for step, who in BY_STEP.items() if step in task.steps and who == name), None)
+    return f"{step.replace('_', ' ')} is its work" if step else "named by the plan"

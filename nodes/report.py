@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
-from backend_coordinator.domain.events import COORDINATOR, RunEnded
+from backend_coordinator.domain.events import COORDINATOR, Escalated, PlanMade, RunEnded
+from backend_coordinator.domain.failure import Escalation
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.report import Metric, Report, TaskResult
+from backend_coordinator.domain.report import Decided, Metric, Report, TaskResult
 from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes import costs
 from backend_coordinator.nodes.accept import is_accepted
@@ -13,10 +15,19 @@ from backend_coordinator.nodes.context import RunContext, own_models
 from backend_coordinator.nodes.doubts import doubts_in
 from backend_coordinator.nodes.gates.policy import headline
 from backend_coordinator.nodes.gates.registry import ITEMS
+from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
+from backend_coordinator.nodes.plan_review import THE_PLAN
 from backend_coordinator.nodes.private import write_private
 from backend_coordinator.nodes.workspace.sandbox import LEVELS, Sandbox
+
+
+class Planned(TypedDict):
+    """What the report says of the plan beside its tasks."""
+
+    remarks: tuple[str, ...]
+    chosen: dict[str, str]
 
 
 def write_report(
@@ -31,7 +42,7 @@ def write_report(
     """Writes `report.json` and `report.md` into the run's folder and says that the run has ended."""
     ok = stopped is None and is_accepted(context, plan, results, verdicts)
     ordered = [results[task.id] for task in plan.tasks if task.id in results] if plan else []
-    total, coordination = costs.spent(context.ledger)
+    took = costs.spent(context.ledger)
     head = context.repository.head()
     tree = context.repository.tree(head).oid
     measured = noted(context.ledger, tree)
@@ -49,14 +60,17 @@ def write_report(
         sandbox=context.sandbox.level,
         tasks=tuple(ordered),
         verdicts=tuple(verdicts),
-        escalations=tuple(step for result in ordered for step in result.escalations),
+        escalations=(*_of_the_plan(context.ledger), *(step for result in ordered for step in result.escalations)),
+        decisions=_decided(ordered),
         questions=context.ledger.questions(),
         repairs=tuple(repairs),
+        **_planned(context.ledger),
         metrics=metrics_of(ordered, verdicts, measured),
         baseline=measured.failing if measured else (),
         in_doubt=doubts_in(context.ledger),
-        usage=total,
-        coordination=coordination,
+        usage=took.total,
+        coordination=took.coordination,
+        work=took.work,
         calls=costs.calls_in(context.ledger),
         seconds=max(0.0, round(time.time() - float(context.ledger.noted("created") or time.time()), 1)),
     )
@@ -66,6 +80,23 @@ def write_report(
     if not any(isinstance(event, RunEnded) for _, event in context.ledger.events()):  # as before a crash
         context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
     return report
+
+
+def _decided(results: Sequence[TaskResult]) -> tuple[Decided, ...]:
+    return tuple(Decided(task=r.id, by=r.specialist, kind=d.kind, text=d.text) for r in results for d in r.decisions)
+
+
+def _planned(ledger: Ledger) -> Planned:
+    """Remarks on the plan, and for each task who it was given to and why."""
+    made = [event for _, event in ledger.events() if isinstance(event, PlanMade)]
+    remarks = dict.fromkeys(str(finding) for event in made for finding in event.findings if finding.remark)
+    chosen = {each.task: f"{each.specialist}, {each.why}" for event in made for each in event.outline if each.why}
+    return {"remarks": tuple(remarks), "chosen": chosen}
+
+
+def _of_the_plan(ledger: Ledger) -> list[Escalation]:
+    steps = [event.escalation for _, event in ledger.events() if isinstance(event, Escalated)]
+    return [step for step in steps if step.task == THE_PLAN]
 
 
 def _summary(
@@ -103,12 +134,15 @@ def markdown(report: Report) -> str:
         "",
         f"- branch `{report.branch}` at `{report.commit[:12]}`, grown from `{report.base[:12]}`",
         f"- run `{report.run}`, model `{report.model}`, sandbox `{report.sandbox}`{_held(report.sandbox)}",
-        f"- {costs.in_words(report.usage)}; of these for coordination: {costs.in_words(report.coordination)}; "
-        f"{report.seconds:.0f} s",
+        f"- {costs.in_words(report.usage)}; of these for coordination: {costs.in_words(report.coordination)}",
+        f"- {costs.parts_in_words(report.coordination, report.work)}; "
+        f"the run took {report.seconds:.0f} s with gates, merges and waiting",
         *([f"- models of their own: {_line(_pairs(report.models))}"] if report.models else []),
         *([f"- waived by a person: {', '.join(waived)}"] if waived else []),
         *([f"- failed before this run, not blamed on it: {_line(baseline)}"] if report.baseline else []),
         *(f"- plan repaired: {_line(repair)}" for repair in report.repairs),
+        *(f"- plan, a remark: {_line(remark)}" for remark in report.remarks),
+        *(f"- {task}: {_line(why)}" for task, why in report.chosen.items()),
         "",
         "## Tasks",
         "",
@@ -138,8 +172,11 @@ def markdown(report: Report) -> str:
 
 
 def _climbed(report: Report) -> list[str]:
-    """What a person may want to look at: escalations, and what may have taken effect."""
+    """What a person may want to look at: decisions, escalations, and what may have taken effect."""
     lines: list[str] = []
+    if report.decisions:
+        lines += ["", "## Decisions", ""]
+        lines += [f"- {d.task}, {d.by}, {d.kind}: {_line(d.text)}" for d in report.decisions]
     if report.escalations:
         lines += ["", "## Escalations", ""]
         lines += [
@@ -172,7 +209,7 @@ def _evidence(verdict: Verdict) -> str:
 
 
 def _usage(report: Report) -> list[str]:
-    lines = [f"| {' | '.join(cells)} |" for cells in costs.rows(report.calls, report.usage, report.coordination)]
+    lines = [f"| {' | '.join(cells)} |" for cells in costs.rows(report.calls, costs.of(report))]
     remarks = [f"\n{_line(remark)}" for remark in costs.remarks(report.calls, report.usage)]
     return [
         "",

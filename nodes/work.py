@@ -25,6 +25,7 @@ from backend_coordinator.nodes.models.faults import CallFailed, Kind, failure_cl
 from backend_coordinator.nodes.models.replies import settled
 from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.redaction import MASK
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
 from backend_coordinator.nodes.tools.protocol import Submission
@@ -226,7 +227,7 @@ async def _run(
         text, ok = f"{call['name']}: {type(error).__name__}: {error}", False
     took, about = context.clock.now() - began, subject_of(call)
     called = ToolCalled(task=bench.task.id, tool=call["name"], subject=about, ok=ok, specialist=who, seconds=took)
-    result = _result(call, kept(at, context.redact(text)), ok=ok)
+    result = _result(call, kept(at, await in_thread(bench.screen, context.redact(text))), ok=ok)
     result.artifact = CHANGED if await _state(at, call) != before else None
     return result, called
 

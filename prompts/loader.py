@@ -25,6 +25,7 @@ def packaged_specialists() -> Traversable:
 def load_roster(*folders: Folder, tools: frozenset[str] = TOOLS) -> Roster:
     """The roster of all `*.md` files in `folders`, of the packaged one when none is given.
 
+    Who works is told its file's text and below it coordinator/working.md, the rules of everybody.
     A later folder's specialist replaces an earlier one of its name and is known by its aliases too; the aliases
     of others it takes over. Files may switch `tools`. Raises RosterError with file and line.
     """
@@ -88,8 +89,15 @@ def _read_folder(folder: Folder, tools: frozenset[str]) -> dict[str, Specialist]
         specialist = specialist_from(document, tools)
         if specialist.name in members:
             document.refuse(("name",), f"{specialist.name} has a file already in this folder")
-        members[specialist.name] = specialist
+        members[specialist.name] = _instructed(specialist)
     return members
+
+
+def _instructed(specialist: Specialist) -> Specialist:
+    """A member that works gets the rules that bind everybody who does, below its own text."""
+    if specialist.role != "specialist":
+        return specialist
+    return specialist.model_copy(update={"prompt": f"{specialist.prompt}\n\n{coordinator_prompt('working').rstrip()}"})
 
 
 def _read_file(entry: Folder) -> Document | FrontMatterError:

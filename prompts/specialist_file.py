@@ -25,7 +25,8 @@ FOREIGN_TOOLS = {"todowrite": "todo", "todoread": "todo", "patch": "edit", "skil
 
 _ROW_KEYS = {"escalates_to": ("when", "class", "to"), "accepts_from": ("from", "when")}
 _KEYS = (Specialist.model_fields.keys() - {"prompt", "model_hint", "notes"}) | {"mode"}
-_OUR_MODEL = re.compile(r"offline|[a-z][a-z0-9_-]*:\S+")
+OUR_MODEL = re.compile(r"offline|[a-z][a-z0-9_-]*:\S+")
+"""A model string of this product; any other is a hint."""
 
 
 def specialist_from(document: Document, tools: frozenset[str] = TOOLS) -> Specialist:
@@ -117,7 +118,7 @@ def _switches(document: Document, known: frozenset[str]) -> tuple[dict[str, bool
 
 
 def _model(value: Data) -> dict[str, Data]:
-    if not isinstance(value, str) or _OUR_MODEL.fullmatch(value):
+    if not isinstance(value, str) or OUR_MODEL.fullmatch(value):
         return {"model": value}
     return {"model": None, "model_hint": value}
 

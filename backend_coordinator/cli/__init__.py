@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from backend_coordinator.cli import batch, gates, inspection, permissions, roster, signals, work
+from backend_coordinator.cli import batch, context, gates, inspection, permissions, plan, roster, signals, work
 from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
@@ -20,8 +20,10 @@ app = typer.Typer(
 )
 USAGE = 2
 work.add_to(app)
+app.add_typer(plan.app, name="plan")
 batch.add_to(app)
 inspection.add_to(app)
+context.add_to(app)
 app.add_typer(gates.app, name="gates")
 app.add_typer(roster.app, name="roster")
 app.add_typer(permissions.app, name="permissions")

@@ -109,10 +109,13 @@ class _Board:
 
     def count(self, result: "Result") -> None:
         """Takes a result in."""
+        from backend_coordinator.nodes.costs import parts_in_words
+
         self.ended[result.status] += 1
         words = _words(result.status)
         text = f"{result.id} {words}: {result.summary.removeprefix(words).lstrip(',: ')}"
-        self._tell(f"{self._clock()} {self.ended.total()}/{len(self.going.entries)} {text}")
+        took = f" ({parts_in_words(result.coordination, result.work)})" if result.coordination and result.work else ""
+        self._tell(f"{self._clock()} {self.ended.total()}/{len(self.going.entries)} {text}{took}")
 
     @contextmanager
     def shown(self, *, quiet: bool) -> Iterator[None]:

@@ -91,11 +91,11 @@ def show(
     ledger = here.ledger(run)
     status, dated, objective = status_of(here, run), ledger.dated_events(), ledger.noted("objective") or ""
     story = story_of(dated)
-    calls, (total, coordination) = calls_in(ledger), spent(ledger)
+    calls, took = calls_in(ledger), spent(ledger)
     if as_json:
         asked = [question.model_dump(mode="json") for question in ledger.questions()]
         events = [{"at": at, **event.model_dump(mode="json")} for at, event in dated]
-        by = {"all": total, "coordination": coordination, **shares(calls)}
+        by = {"all": took.total, "coordination": took.coordination, "work": took.work, **shares(calls)}
         usage = {name: used.model_dump(mode="json") for name, used in by.items()}
         head = {"run": run, "status": status, "objective": objective, "usage": usage}
         say_json({**head, "tasks": told_as_json(story), "questions": asked, "events": events})
@@ -104,7 +104,7 @@ def show(
     for text in told(story, full=full):
         say(text)
     if calls:
-        say("\n" + "\n".join((columns([HEADINGS, *rows(calls, total, coordination)]), *remarks(calls, total))))
+        say("\n" + "\n".join((columns([HEADINGS, *rows(calls, took)]), *remarks(calls, took.total))))
     if questions := ledger.open_questions():
         say_questions(here.workspace, run, questions)
     elif status == "unfinished":

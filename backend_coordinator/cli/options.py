@@ -26,6 +26,11 @@ Ask = Annotated[
     bool, typer.Option("--ask", help="Ask you about the plan and about tool calls no rule allows, instead of deciding.")
 ]
 
+Context = Annotated[
+    list[str] | None,
+    typer.Option("--context", help="A file or folder to know, or KIND=PATH; reaches who sees its kind. Repeatable."),
+]
+
 
 def runs_of(workspace: Path, model: str | None = None) -> "Runs":
     """The runs of the repository that holds a folder."""

@@ -1,6 +1,8 @@
 """The commands on the roster: who there is, what each one may do, and what is wrong in their files."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from backend_coordinator.cli.output import columns, say, say_json
 
 if TYPE_CHECKING:
     from backend_coordinator.domain.roster import Roster, Specialist
+    from backend_coordinator.prompts.importer import Imported
 
 app = typer.Typer(help="The specialists: the packaged ones and the workspace's own.", no_args_is_help=True)
 HERE = Path()
@@ -76,6 +79,44 @@ def lint(
     raise typer.Exit(1 if findings else 0)
 
 
+@app.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="A folder with agents for Claude Code or opencode, at any depth.")],
+    to: Annotated[Path, typer.Option("--to", help="The workspace's folder to write them to.")] = Path("specialists"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell; write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Makes specialists of your own agents and tells what became of each field; exit code 1 where none came."""
+    from backend_coordinator.nodes.workspace.user_repository import root_of
+    from backend_coordinator.prompts.importer import import_agents, write_agents
+
+    root = root_of(workspace)
+    place = (root / to).resolve()
+    found = import_agents(folder.resolve(), place, force=force)
+    if not dry_run:
+        write_agents(found, place)
+    if as_json:
+        say_json([asdict(one) for one in found])
+    else:
+        say("\n".join(_told_imports(found)))
+        if place not in _folders(workspace):
+            say(f'to use them: roster = ["{to.as_posix()}"] in backend-coordinator.toml; then `roster lint`')
+    raise typer.Exit(0 if any(one.outcome in {"imported", "the same"} for one in found) else 1)
+
+
+def _told_imports(found: "tuple[Imported, ...]") -> Iterator[str]:
+    for one in found:
+        yield f"{one.file}: " + (
+            f"imported as {one.name}" if one.outcome == "imported" else f"{one.outcome}, {one.reason}"
+        )
+        yield from (f"  {each.key}: {each.fate}: {each.text}" for each in one.fields)
+        yield from (f"  remark: {remark}" for remark in one.remarks)
+    counted = Counter(one.outcome for one in found)
+    yield ", ".join(f"{number} {outcome}" for outcome, number in counted.items())
+
+
 def _folders(workspace: Path) -> list[Path]:
     from backend_coordinator.nodes.workspace.user_repository import root_of
     from backend_coordinator.settings import load_settings
@@ -119,6 +160,7 @@ def _json_of(member: "Specialist", *, prompt: bool) -> dict[str, object]:
 
 def _sections(roster: "Roster", member: "Specialist") -> Iterator[tuple[str, list[Row]]]:
     from backend_coordinator.nodes.ladder import rule_of
+    from backend_coordinator.nodes.tools.catalogue import weight
 
     own, missing = _tools(member)
     facts = {
@@ -129,6 +171,7 @@ def _sections(roster: "Roster", member: "Specialist") -> Iterator[tuple[str, lis
         "never sees": member.never_sees,
         "tools": own,
         "tools not there": missing,
+        "tokens a turn": [f"text {text}, tools {tools}" for text, tools in [weight(member)] if own],
         "model": [member.model or (f"the run's, not {member.model_hint}" if member.model_hint else "the run's")],
         "reports to": [member.reports_to] if member.reports_to else [],
         "notes": member.notes,

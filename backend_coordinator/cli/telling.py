@@ -39,7 +39,9 @@ def _lines(moment: e.Event | Worked, then: str, attempt: Attempt, *, full: bool)
         case Worked():
             return [_worked(moment)]
         case e.Delivered():
-            return [*_text("delivered", moment.summary, full=full), *_text("files", _files(moment), full=full)]
+            decided = [line for d in moment.decisions for line in _text(f"decided, {d.kind}", d.text, full=full)]
+            head = _text("delivered", moment.summary, full=full)
+            return [*head, *decided, *_text("files", _files(moment), full=full)]
         case e.Inspected():
             return [_inspected(moment, full=full)]
         case e.Failed():

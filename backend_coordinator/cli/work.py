@@ -1,6 +1,5 @@
-"""The commands that do or direct work: run, plan, resume, decide."""
+"""The commands that do or direct work: run, resume, decide."""
 
-import json
 import sqlite3
 from contextlib import suppress
 from datetime import datetime
@@ -10,13 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend_coordinator.cli.next_steps import command, say_questions
-from backend_coordinator.cli.options import AsJson, Ask, Base, Init, Model, SandboxMode, Slots, Workspace, runs_of
-from backend_coordinator.cli.output import columns, say, say_json, tell
+from backend_coordinator.cli.options import (
+    AsJson,
+    Ask,
+    Base,
+    Context,
+    Init,
+    Model,
+    SandboxMode,
+    Slots,
+    Workspace,
+    runs_of,
+)
+from backend_coordinator.cli.output import say, say_json, tell
 from backend_coordinator.cli.signals import STOPPED
 from backend_coordinator.errors import BadAnswer, ConfigurationError, Waiting
 
 if TYPE_CHECKING:
-    from backend_coordinator.domain.plan import Plan
     from backend_coordinator.domain.question import Choice, Question
     from backend_coordinator.graph.coordinator import Coordinator, Run
     from backend_coordinator.graph.runs import Runs
@@ -26,7 +35,7 @@ HERE = Path()
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
-    for each in (run, plan, resume, decide):
+    for each in (run, resume, decide):
         app.command()(each)
 
 
@@ -40,37 +49,17 @@ def run(
     sandbox: SandboxMode = None,
     ask: Ask = False,
     plan_file: Annotated[
-        Path | None, typer.Option("--plan", help="Follow this plan (JSON, as `plan` writes it).")
+        Path | None, typer.Option("--plan", help="Follow this plan (YAML or JSON, as `plan --out` writes it).")
     ] = None,
+    context: Context = None,
     as_json: AsJson = False,
 ) -> None:
     """Carries an objective out: plans, works, inspects, merges into a branch, reports."""
-    given = _plan_from(plan_file) if plan_file else None
-    _demand(objective)
-    coordinator = _coordinator(workspace, model, init=init, base=base, slots=slots, sandbox=sandbox, ask=ask)
-    handle = coordinator.start(given or objective, objective=objective)
+    demand(objective)
+    coordinator = coordinator_for(workspace, model, init=init, base=base, slots=slots, sandbox=sandbox, ask=ask)
+    handle = coordinator.start(plan_file or objective, objective=objective, context=context or ())
     tell(f"run {handle.id}")
     _finish(handle, coordinator.runs.workspace, as_json)
-
-
-def plan(
-    objective: Annotated[str, typer.Argument(help="What to build.")],
-    workspace: Workspace = HERE,
-    init: Init = False,
-    model: Model = None,
-    base: Base = None,
-    as_json: AsJson = False,
-) -> None:
-    """Shows the plan for an objective and starts nothing."""
-    _demand(objective)
-    made = _coordinator(workspace, model, init=init, base=base).plan(objective)
-    if as_json:
-        shown = {"groups": made.groups, "critical_path": made.critical_path}
-        say_json({**made.model_dump(mode="json"), **shown})
-        return
-    rows = [(t.id, t.specialist, t.title, f"needs {', '.join(t.needs)}" if t.needs else "") for t in made.tasks]
-    say(columns(rows))
-    say(f"groups: {' | '.join(', '.join(group) for group in made.groups)}")
 
 
 def resume(
@@ -135,9 +124,10 @@ def _asked(runs: "Runs", run: str, question: str) -> "Question":
         raise BadAnswer(msg) from None
 
 
-def _coordinator(
+def coordinator_for(
     workspace: Path, model: str | None, *, init: bool, base: str | None, **wishes: object
 ) -> "Coordinator":
+    """The coordinator that the options of a command ask for."""
     from backend_coordinator.graph.coordinator import Coordinator
     from backend_coordinator.nodes.models.resolve import default_model
     from backend_coordinator.nodes.workspace.user_repository import root_of
@@ -187,18 +177,8 @@ def _waiting(handle: "Run", root: Path, as_json: bool) -> None:
     say_questions(root, handle.id, questions)
 
 
-def _demand(objective: str) -> None:
+def demand(objective: str) -> None:
+    """Refuses an empty objective with ConfigurationError."""
     if not objective.strip():
         msg = "the objective is empty: say what should be built"
         raise ConfigurationError(msg)
-
-
-def _plan_from(path: Path) -> "Plan":
-    """The plan in a file; the run checks it against its roster. Raises ConfigurationError."""
-    from backend_coordinator.domain.plan import Plan
-
-    try:
-        return Plan.model_validate({"tasks": json.loads(path.read_text(encoding="utf-8"))["tasks"]})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path} is not a plan: {' '.join(str(error).split())[:300]}; `plan OBJECTIVE --json` writes one"
-        raise ConfigurationError(msg) from error

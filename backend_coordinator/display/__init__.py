@@ -72,7 +72,7 @@ def metrics(report: Report) -> Shown:
 
 def usage(report: Report) -> Shown:
     """What the model calls took, by task and by the coordinator's verbs."""
-    return table(list(costs.rows(report.calls, report.usage, report.coordination)), *costs.HEADINGS)
+    return table(list(costs.rows(report.calls, costs.of(report))), *costs.HEADINGS)
 
 
 def _said(outcome: Outcome) -> str:

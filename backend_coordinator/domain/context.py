@@ -47,13 +47,17 @@ class ContextItem(Value):
 
 
 class ManifestEntry(Value):
-    """One item's fate: `rule` is the reason, `tokens` its estimated size."""
+    """One item's fate: `rule` is the reason, `tokens` the estimated size of what went in, else of the whole item.
+
+    Of a `digest` only an outline went in; the rest is read with `recall`.
+    """
 
     kind: ContextKind
     source: str
     included: bool
     rule: str
     tokens: int
+    digest: bool = False
 
 
 class ContextManifest(Value):
@@ -62,6 +66,8 @@ class ContextManifest(Value):
     specialist: str
     task: str
     entries: tuple[ManifestEntry, ...] = ()
+    packet: int = 0
+    """Estimated tokens of the whole text that the items went into."""
 
     @property
     def tokens(self) -> int:

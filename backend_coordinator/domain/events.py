@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from backend_coordinator.domain.base import Value
-from backend_coordinator.domain.delivery import Change
+from backend_coordinator.domain.delivery import Change, Decision
 from backend_coordinator.domain.failure import Escalation, FailureClass
+from backend_coordinator.domain.plan import Finding
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome
@@ -39,21 +40,23 @@ class RunResumed(_Event):
 
 
 class Outline(Value):
-    """What a reader has to know of a task that has not begun."""
+    """What a reader has to know of a task that has not begun; `why` is the reason for its specialist."""
 
     task: str
     title: str
     specialist: str
     needs: tuple[str, ...] = ()
+    why: str = ""
 
 
 class PlanMade(_Event):
-    """The plan as it now stands; `repairs` are what the compiler changed."""
+    """The plan as it now stands; `repairs` are what the compiler changed, `findings` all that it found."""
 
     type: Literal["plan_made"] = "plan_made"
     tasks: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
     repairs: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     outline: tuple[Outline, ...] = ()
 
 
@@ -116,6 +119,7 @@ class Delivered(_Event):
     artifacts: int
     changes: tuple[tuple[Change, str], ...] = ()
     """Each file and what was done to it."""
+    decisions: tuple[Decision, ...] = ()
 
 
 class Inspected(_Event):

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from backend_coordinator.domain.base import Value
+from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
 from backend_coordinator.domain.events import InDoubt, ModelCalled
 from backend_coordinator.domain.failure import Attempt, Escalation
@@ -40,6 +41,15 @@ class TaskResult(Value):
     usage: Usage = Usage()
     seconds: float = 0.0
     log: str = ""
+
+
+class Decided(Value):
+    """One line of the log of decisions: `by` made it while working on `task`."""
+
+    task: str
+    by: str
+    kind: ContextKind
+    text: str
 
 
 MetricName = Literal[
@@ -82,8 +92,14 @@ class Report(Value):
     tasks: tuple[TaskResult, ...]
     verdicts: tuple[Verdict, ...]
     escalations: tuple[Escalation, ...]
+    decisions: tuple[Decided, ...] = ()
+    """What specialists decided, in the order of the plan; each reaches later tasks by its kind."""
     questions: tuple[Question, ...] = ()
     repairs: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What the compiler found in the plan and left as it is."""
+    chosen: dict[str, str] = Field(default_factory=dict)
+    """By task: the specialist it was planned for, and why."""
     metrics: tuple[Metric, ...] = ()
     baseline: tuple[str, ...] = ()
     """Tests that failed on `base` and still fail; they are not blamed on the run."""
@@ -92,6 +108,9 @@ class Report(Value):
     usage: Usage
     coordination: Usage
     """The part of `usage` that analysis, decomposition, reviews and consultations took."""
+    work: Usage = Usage()
+    """The other part: the specialists' turns and their tools."""
     calls: tuple[ModelCalled, ...] = ()
     """All model calls, oldest first."""
     seconds: float
+    """Wall time since the run was created: gates, merges and waiting are in it, parallel work only once."""

@@ -11,7 +11,8 @@ class Usage(Value):
     `model_calls` are complete answers, `retries` the requests it took beyond those; `turns` are the answers within a
     specialist's loop, `tool_calls` those that ran. `cached_tokens` are a part of `input_tokens`; `uncounted_calls` are
     answers whose server did not say how many tokens they took. `money` is in US dollars and holds only calls whose
-    price is known; `unpriced_calls` are the others. `seconds` is time spent waiting for models.
+    price is known; `unpriced_calls` are the others. `seconds` is time spent waiting for models,
+    `tool_seconds` the time in which tools ran; both are sums over parallel tasks, and neither is part of the other.
     """
 
     model_calls: int = 0
@@ -25,6 +26,7 @@ class Usage(Value):
     money: float = 0.0
     unpriced_calls: int = 0
     seconds: float = 0.0
+    tool_seconds: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
         mine, theirs = self.__dict__, other.__dict__

@@ -110,7 +110,7 @@ def rebuilt(report: Report, fresh: Sequence[Verdict], ledger: Ledger, *, deliver
     whole = delivered and len(merged) == len(tasks) > 0
     ok = whole and accepted(verdicts, required)
     measured = noted(ledger, report.tree)
-    total, coordination = spent(ledger)
+    total, coordination, work = spent(ledger)
     changes = {
         "objective": ledger.noted("objective") or "",
         "accepted": ok,
@@ -123,6 +123,7 @@ def rebuilt(report: Report, fresh: Sequence[Verdict], ledger: Ledger, *, deliver
         "in_doubt": doubts_in(ledger),
         "usage": total,
         "coordination": coordination,
+        "work": work,
         "calls": calls_in(ledger),
     }
     return report.model_copy(update=changes)
@@ -198,7 +199,7 @@ def _told(report: Report) -> Mapping[tuple[str, str], Sequence[str]]:
     for name in ("run", "base", "branch", "commit", "tree", "objective", "accepted", "summary"):
         told["report", name].append(str(getattr(report, name)))
     told["report", "baseline"] += report.baseline
-    for name in ("usage", "coordination"):
+    for name in ("usage", "coordination", "work"):
         told["report", name].append(getattr(report, name).model_dump_json())
     told["report", "in doubt"] += [doubt.model_dump_json() for doubt in report.in_doubt]
     told["report", "calls"] += [call.model_dump_json() for call in report.calls]

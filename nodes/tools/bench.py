@@ -52,6 +52,8 @@ class Bench:
     began: float = field(default_factory=time.monotonic)
     """When the task's work would have begun had it been done in one go, on the monotonic clock."""
     aborted: Callable[[], bool] = _no
+    screen: Callable[[str], str] = str
+    """What every result goes through: it leaves out what is withheld from the specialist."""
     begin: Callable[[], None] = _no_effect
     seen: dict[str, str] = field(default_factory=dict)
     """Digest of each file as it was last read or written, by path."""

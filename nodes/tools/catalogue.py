@@ -1,8 +1,10 @@
 """All tools: a new module of tools is named here, and nowhere else."""
 
+import json
 from functools import cache
 
 from backend_coordinator.domain.roster import Roster, Specialist
+from backend_coordinator.nodes.firewall import estimate_tokens
 from backend_coordinator.nodes.permissions.rules import Rules, most_specific, rank
 from backend_coordinator.nodes.permissions.urls import deciding
 from backend_coordinator.nodes.tools import files, project, protocol, recall, todo, web
@@ -18,6 +20,12 @@ MODULES = (files, project, protocol, recall, todo, web)
 def tools_of(specialist: Specialist) -> dict[str, Tool]:
     """The tools a specialist's file grants, by name."""
     return {name: tool for name, tool in sorted(TOOLS.items()) if name in specialist.granted}
+
+
+def weight(specialist: Specialist) -> tuple[int, int]:
+    """Estimated tokens that each of its turns repeats: of its text, and of its tools' schemas as they are sent."""
+    schemas = [tool.schema for tool in tools_of(specialist).values()]
+    return estimate_tokens(specialist.prompt), estimate_tokens(json.dumps(schemas, separators=(",", ":")))
 
 
 def roster_with(*folders: Folder) -> Roster:

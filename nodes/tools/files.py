@@ -11,6 +11,7 @@ from typing import Annotated
 import regex
 from pydantic import Field
 
+from backend_coordinator.nodes.screen import WITHHELD
 from backend_coordinator.nodes.tools import beneath
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.paths import LONGEST, fits, relative
@@ -22,17 +23,15 @@ SEARCH_SECONDS = 10
 MOST_HITS = 200
 MOST_PATHS = 1000
 
-Path_ = Annotated[str, Field(description="path relative to the project's root")]
-
 
 @tool(repeatable=True)
 async def read(
     bench: Bench,
-    path: Path_,
-    offset: Annotated[int, Field(ge=1, description="first line, counted from 1")] = 1,
-    limit: Annotated[int, Field(ge=1, le=5000, description="number of lines")] = 2000,
+    path: str,
+    offset: Annotated[int, Field(ge=1)] = 1,
+    limit: Annotated[int, Field(ge=1, le=5000)] = 2000,
 ) -> str:
-    """Reads a text file; each line comes behind its number and a tab."""
+    """Reads a text file by lines; path from the root."""
     pure = reach(bench, "read", path)
     data = _content(bench, pure)
     if data is None:
@@ -50,12 +49,12 @@ async def read(
 @tool(repeatable=True)
 async def grep(
     bench: Bench,
-    pattern: Annotated[str, Field(description="a Python regular expression")],
-    path: Annotated[str, Field(description="file or folder to search")] = ".",
-    glob: Annotated[str, Field(max_length=LONGEST, description="only such files, as *.py or app/**/*.{js,ts}")] = "**",
-    context: Annotated[int, Field(ge=0, le=10, description="lines to show before and after each hit")] = 0,
+    pattern: str,
+    path: str = ".",
+    glob: Annotated[str, Field(max_length=LONGEST)] = "**",
+    context: Annotated[int, Field(ge=0, le=10)] = 0,
 ) -> str:
-    """Searches text files line by line; gives `path:line: text` for each hit, 200 at the most."""
+    """Searches lines with a Python regex."""
     found = await asyncio.to_thread(_search, bench, pattern, (path, glob), context)
     if len(found) > MOST_HITS:
         found = [*found[:MOST_HITS], f"[only the first {MOST_HITS} lines: use a narrower pattern, path or glob]"]
@@ -65,17 +64,17 @@ async def grep(
 @tool(repeatable=True)
 async def glob(
     bench: Bench,
-    pattern: Annotated[str, Field(max_length=LONGEST, description="a glob such as *.py or app/**/*.{js,ts}")],
+    pattern: Annotated[str, Field(max_length=LONGEST)],
 ) -> str:
-    """Lists the files that fit a glob, one a line: by name in any folder if it has no slash; ** crosses folders."""
+    """Lists files that fit a glob: *.py, app/**/*.{js,ts}."""
     wanted = pattern.removeprefix(f"{bench.tree}/")
     paths = await asyncio.to_thread(lambda: [path for path in files(bench) if fits(path, wanted)])
     return _listed(paths) or "no file fits"
 
 
 @tool(repeatable=True)
-async def list_(bench: Bench, path: Annotated[str, Field(description="a folder")] = ".") -> str:
-    """Lists what a folder holds, one entry a line; folders end with a slash."""
+async def list_(bench: Bench, path: str = ".") -> str:
+    """Lists a folder."""
     start = relative(path, bench.tree)
     entries = set()
     for file in await asyncio.to_thread(lambda: list(files(bench, path))):
@@ -85,13 +84,12 @@ async def list_(bench: Bench, path: Annotated[str, Field(description="a folder")
 
 
 @tool(repeatable=True)
-async def write(
-    bench: Bench, path: Path_, content: Annotated[str, Field(description="the file's whole new text")]
-) -> str:
-    """Writes a whole text file, replacing what was there; folders are made as needed."""
+async def write(bench: Bench, path: str, content: str) -> str:
+    """Writes a whole text file."""
     pure = reach(bench, "edit", path)
     known = _content(bench, pure)
     _refuse_if_changed(bench, pure, known)
+    _refuse_marks(content, known)
     _put(bench, pure, rewritten(path, known, content), known)
     return f"wrote {path} ({content.count(chr(10)) + (not content.endswith(chr(10)))} lines)"
 
@@ -99,17 +97,18 @@ async def write(
 @tool(repeatable=False)
 async def edit(
     bench: Bench,
-    path: Path_,
-    old: Annotated[str, Field(min_length=1, description="text that stands in the file, exactly")],
-    new: Annotated[str, Field(description="what replaces it")],
-    replace_all: Annotated[bool, Field(description="replace every place, not just the only one")] = False,
+    path: str,
+    old: Annotated[str, Field(min_length=1)],
+    new: str,
+    replace_all: bool = False,
 ) -> str:
-    """Replaces text in a file; `old` must stand there exactly once unless replace_all is set."""
+    """Replaces exact text, standing there once or replace_all."""
     pure = reach(bench, "edit", path)
     known = _content(bench, pure)
     if known is None:
         raise ToolRefused(f"there is no file {path}{await asyncio.to_thread(_meant, bench, pure.as_posix())}")
     _refuse_if_changed(bench, pure, known)
+    _refuse_marks(old + new, known)
     data, count = edited(path, known, old, new, everywhere=replace_all)
     bench.begin()
     _put(bench, pure, data, known)
@@ -196,6 +195,12 @@ def _put(bench: Bench, pure: PurePosixPath, data: bytes, known: bytes | None) ->
 
 def _saw(bench: Bench, pure: PurePosixPath, data: bytes) -> None:
     bench.seen[pure.as_posix()] = hashlib.sha256(data).hexdigest()
+
+
+def _refuse_marks(text: str, known: bytes | None) -> None:
+    """What stands for a withheld text must not take its place in the file."""
+    if WITHHELD in text and WITHHELD.encode() not in (known or b""):
+        raise ToolRefused(f"{WITHHELD} stands for text that is kept from you: leave those lines, edit around them")
 
 
 def _refuse_if_changed(bench: Bench, pure: PurePosixPath, data: bytes | None) -> None:

@@ -1,9 +1,6 @@
 """Running things: the project's own checks, and bash under permission."""
 
 from dataclasses import replace
-from typing import Annotated
-
-from pydantic import Field
 
 from backend_coordinator.nodes.gates.linters import tidy
 from backend_coordinator.nodes.gates.project import check_project
@@ -12,6 +9,7 @@ from backend_coordinator.nodes.permissions.rules import Ruling
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.consent import permit, rules_of
 from backend_coordinator.nodes.tools.masks import MOST, identities, put_back, withheld
+from backend_coordinator.nodes.tools.quotes import unquoted
 from backend_coordinator.nodes.tools.reach import reach
 from backend_coordinator.nodes.tools.registry import tool
 from backend_coordinator.nodes.workspace.sandbox import BASH
@@ -20,16 +18,14 @@ from backend_coordinator.nodes.workspace.sandbox import BASH
 @tool(repeatable=True)
 async def check(
     bench: Bench,
-    fix: Annotated[
-        tuple[str, ...], Field(description="your own files that the project's formatter and linter may mend first")
-    ] = (),
+    fix: tuple[str, ...] = (),
 ) -> str:
-    """Runs the project's configured lint, type check and tests in the project's own environment."""
+    """Runs lint, types and tests; formats your `fix` files first."""
     paths = [_own_file(bench, path) for path in fix]
     environment = await bench.context.environment(bench.tree)
     mended = await tidy(bench.tree, paths, environment)
     result = await check_project(bench.tree, environment)
-    return "\n".join((*(f"mended: {path}" for path in mended), result.text))
+    return "\n".join((*(f"mended: {path}" for path in mended), unquoted(bench, result.text)))
 
 
 def _own_file(bench: Bench, path: str) -> str:
@@ -40,8 +36,8 @@ def _own_file(bench: Bench, path: str) -> str:
 
 
 @tool(repeatable=False)
-async def bash(bench: Bench, command: Annotated[str, Field(description="one simple command")]) -> str:
-    """Runs one bash line in the project's root: no network, no git repository, refused where no rule allows it."""
+async def bash(bench: Bench, command: str) -> str:
+    """Runs one simple command, without network or git."""
     hidden = withheld(bench)
     permit(bench, "bash", command, _ruling(bench, command, len(hidden)))
     environment = await bench.context.environment(bench.tree)

@@ -9,6 +9,9 @@ from backend_coordinator.domain.delivery import Claim, Decision, Need, Topic
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.tools.registry import tool
 
+_DECISIONS = "for later tasks; kind: api_contract, database_schema, business_logic, ..."
+_ABOUT = "the refusal's class: database_design, security_concern, ..."
+
 
 class Submission(Value):
     """What a specialist says when it ends; nothing in it is evidence."""
@@ -24,11 +27,11 @@ class Submission(Value):
 @tool(repeatable=True)
 async def report_need(
     bench: Bench,
-    what: Annotated[str, Field(min_length=1, description="the help or further work needed")],
-    why: Annotated[str, Field(min_length=1, description="why it is needed and outside this task")],
-    who: Annotated[str | None, Field(description="the specialist you would ask")] = None,
+    what: Annotated[str, Field(min_length=1)],
+    why: Annotated[str, Field(min_length=1)],
+    who: str | None = None,
 ) -> str:
-    """Reports a need to the coordinator, who may make it a task. You never delegate yourself."""
+    """Asks for help or further work."""
     return f"noted for the coordinator: {Need(what=what, why=why, who=who).what}"
 
 
@@ -36,13 +39,11 @@ async def report_need(
 async def submit(
     bench: Bench,
     *,
-    summary: Annotated[str, Field(min_length=1, description="what was done, in plain sentences")],
-    decisions: Annotated[tuple[Decision, ...], Field(description="decisions later tasks depend on")] = (),
-    claims: Annotated[tuple[Claim, ...], Field(description="one per acceptance criterion")] = (),
-    refusal: Annotated[str | None, Field(description="why this task cannot be done by you; else leave out")] = None,
-    about: Annotated[
-        Topic | None, Field(description="with a refusal: what a peer should advise on, or what has to go up")
-    ] = None,
+    summary: Annotated[str, Field(min_length=1)],
+    decisions: Annotated[tuple[Decision, ...], Field(description=_DECISIONS)] = (),
+    claims: Annotated[tuple[Claim, ...], Field(description="one per criterion")] = (),
+    refusal: Annotated[str | None, Field(description="why you cannot do it")] = None,
+    about: Annotated[Topic | None, Field(description=_ABOUT)] = None,
 ) -> str:
-    """Hands the work in and ends the attempt. Must be the only call of its message."""
+    """Hands the work in."""
     return "handed in"

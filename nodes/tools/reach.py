@@ -20,8 +20,10 @@ def reach(bench: Bench, deed: Deed, path: str) -> PurePosixPath:
     Raises ToolRefused with the rule, NeedsConsent while a person is asked.
     """
     pure = permitted(bench, deed, path)
-    if not sees_path(bench.specialist, bench.task, pure.as_posix()):
-        raise ToolRefused(f"{pure} is withheld: {rule_for(bench.specialist, kind_of(pure.as_posix()))[1]}")
+    rules = bench.context.settings.paths
+    if not sees_path(bench.specialist, bench.task, pure.as_posix(), rules):
+        seen, rule = rule_for(bench.specialist, kind_of(pure.as_posix(), rules))
+        raise ToolRefused(f"{pure} is withheld: {'it is of another service' if seen else rule}")
     return pure
 
 
@@ -46,7 +48,7 @@ def files(bench: Bench, folder: str = ".", *, readable: bool = False) -> Iterato
     try:
         for parts in files_below(bench.tree, start.parts):
             path = "/".join(parts)
-            if not sees_path(bench.specialist, bench.task, path):
+            if not sees_path(bench.specialist, bench.task, path, bench.context.settings.paths):
                 continue
             decision = judge_path(path, rules=rules, closed=closed).decision
             if decision == "allow" or (decision == "ask" and not readable):

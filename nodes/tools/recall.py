@@ -9,6 +9,7 @@ from typing import Annotated
 from langchain_core.messages import ToolMessage
 from pydantic import Field
 
+from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 from backend_coordinator.nodes.tools.registry import tool
 
@@ -28,25 +29,30 @@ def kept(bench: Bench, text: str) -> str:
     text = _CONTROL.sub("\ufffd", text).encode("utf-8", errors="replace").decode()
     if len(text) <= bench.most:
         return text
-    place = _place(bench, bench.call)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text.encode()[:MOST_KEPT].decode(errors="ignore").encode())
+    keep(bench.context, _attempt_of(bench), bench.call, text)
     half = (bench.most - _MARKER) // 2
     left = len(text) - 2 * half
     marker = f'[... {left} of {len(text)} characters left out: recall call="{bench.call}" offset={half} reads on ...]'
     return f"{text[:half]}\n{marker}\n{text[-half:]}"
 
 
+def keep(context: RunContext, attempt: str, name: str, text: str) -> None:
+    """Keeps the first 2 MB of a text where `recall` with this name finds it; `attempt` is such as `backend-T001-1`."""
+    place = _place(context, attempt, name)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(text.encode()[:MOST_KEPT].decode(errors="ignore").encode())
+
+
 @tool(repeatable=True)
 async def recall(
     bench: Bench,
-    call: Annotated[str, Field(description="the call's id, as the note in its place gives it")],
-    offset: Annotated[int, Field(ge=0, description="first character, counted from 0")] = 0,
-    limit: Annotated[int, Field(ge=1, description="number of characters")] = 8000,
+    call: str,
+    offset: Annotated[int, Field(ge=0)] = 0,
+    limit: Annotated[int, Field(ge=1)] = 8000,
 ) -> str:
-    """Shows again what was left out of the result of an earlier call of yours."""
-    place = _place(bench, call)
+    """Shows a result again, by the call id in its note."""
+    place = _place(bench.context, _attempt_of(bench), call)
     text = place.read_text(encoding="utf-8") if place.is_file() else _said(bench, call)
     end = offset + min(limit, bench.most - _MARKER)
     rest = len(text) - end
@@ -55,14 +61,18 @@ async def recall(
 
 
 def _said(bench: Bench, call: str) -> str:
-    past = bench.context.transcript(f"{bench.task.id}-{bench.attempt}").read()
+    past = bench.context.transcript(_attempt_of(bench)).read()
     found = [m for m in past.messages if isinstance(m, ToolMessage) and m.tool_call_id == call]
     if not found:
         raise ToolRefused(f"no call {call!r} of this attempt has a result")
     return str(found[0].content)
 
 
-def _place(bench: Bench, call: str) -> Path:
+def _attempt_of(bench: Bench) -> str:
+    """The name of what an attempt leaves, such as `backend-T001-1`."""
+    return f"{bench.task.id}-{bench.attempt}"
+
+
+def _place(context: RunContext, attempt: str, call: str) -> Path:
     """Ids come from the model's server, so none becomes a path."""
-    name = hashlib.sha256(call.encode()).hexdigest()[:16]
-    return bench.context.folder / "results" / f"{bench.task.id}-{bench.attempt}" / f"{name}.txt"
+    return context.folder / "results" / attempt / f"{hashlib.sha256(call.encode()).hexdigest()[:16]}.txt"

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from backend_coordinator.nodes.tools.bench import Bench, ToolRefused
 
 Action = Callable[..., Awaitable[str]]
+LONGEST_ENUM = 4
+"""Values that a schema spells out; of a longer list the description names the usual ones, the refusal all."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,9 @@ class Tool:
 
     @cached_property
     def schema(self) -> dict[str, object]:
-        """The tool as chat models expect it."""
-        parameters = self.arguments.model_json_schema()
-        parameters.pop("title", None)
-        function = {"name": self.name, "description": self.description, "parameters": parameters}
+        """The tool as chat models expect it, in few tokens; calls are checked against `arguments`, which says more."""
+        whole = self.arguments.model_json_schema()
+        function = {"name": self.name, "description": self.description, "parameters": _lean(whole, whole)}
         return {"type": "function", "function": function}
 
     async def __call__(self, bench: Bench, arguments: Mapping[str, object]) -> str:
@@ -46,6 +47,30 @@ class Tool:
             msg = f"{self.name}: argument {'.'.join(map(str, first['loc']))}: {first['msg']}"
             raise ToolRefused(msg) from error
         return await self.action(bench, **{name: getattr(checked, name) for name in type(checked).model_fields})
+
+
+def _lean(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, object]:
+    """Type, description and what is within, references written out: bounds and defaults cost tokens every turn."""
+    given = schema.get("description")
+    branches = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(branches) == 1:
+        (schema,) = branches
+    if "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    lean: dict[str, object] = {"type": schema["type"]} if "type" in schema else {}
+    if len(branches) > 1:
+        lean["anyOf"] = [_lean(each, whole) for each in branches]
+    if given and schema is not whole:
+        lean["description"] = given
+    if len(schema.get("enum", ())) in range(1, LONGEST_ENUM + 1):
+        lean["enum"] = schema["enum"]
+    if "items" in schema:
+        lean["items"] = _lean(schema["items"], whole)
+    if "properties" in schema:
+        lean["properties"] = {name: _lean(field, whole) for name, field in schema["properties"].items()}
+    if "required" in schema:
+        lean["required"] = schema["required"]
+    return lean
 
 
 TOOLS: dict[str, Tool] = {}

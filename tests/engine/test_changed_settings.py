@@ -17,7 +17,7 @@ from tests.support.department import department, plan, task
 from tests.support.runs import QUICK, cli_here, git, of
 
 MODEL = "openai:test-model"
-ONE = plan(task(1))
+TWO = plan(task(1), task(2))
 
 
 def play(asked: Asked) -> Response:
@@ -36,7 +36,7 @@ def apart(shop: Path) -> Path:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with served(ScriptedModel(script=department(ONE)), play) as server:
+    with served(ScriptedModel(script=department(TWO)), play) as server:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         yield server
@@ -67,7 +67,7 @@ def test_a_name_that_is_corrected_is_taken_by_resume_and_all_else_stays(apart: P
     assert report is not None
     assert report.models == {"python-pro": "openai:right"}
     calls = [event for _, event in Runs(apart).ledger(run).events() if isinstance(event, ModelCalled)]
-    assert len([call for call in calls if call.task]) == 2, "a limit of now is none of the run's"
+    assert len([call for call in calls if call.task]) == 4, "a limit of now is none of the run's"
 
 
 @pytest.mark.usefixtures("server")
@@ -108,7 +108,7 @@ def test_given_settings_go_before_the_file_also_at_a_resume(apart: Path, server:
 
 
 def started(apart: Path, settings: Settings | None = None) -> Run:
-    return Coordinator(MODEL, apart, settings=settings).start(ONE)
+    return Coordinator(MODEL, apart, settings=settings).start(TWO)
 
 
 def test_a_handle_whose_run_was_refused_tries_again_when_it_is_asked_again(apart: Path, server: Server) -> None:

@@ -219,17 +219,20 @@ def test_the_report_has_each_call_and_sums_by_task_and_verb(shop: Path, report: 
     folder = shop / ".backend-coordinator" / "runs" / report.run
     text = (folder / "report.md").read_text()
     assert "- 7 model calls, 700 tokens in, 70 out, cost $7; of these for coordination: 4 model calls, 400 tok" in text
+    assert "\n- coordination 440 tokens, " in text
+    assert "; work 330 tokens, " in text
     lines = text.partition("## Usage\n\n")[2].splitlines()
-    assert [line.rpartition("| ")[0] for line in lines[2:9]] == [
+    assert [line.rpartition("| ")[0] for line in lines[2:10]] == [
         "| analysis | 1 | 0 | 100 | 40 | 10 | $1 ",
         "| decomposition | 1 | 0 | 100 | 40 | 10 | $1 ",
         "| backend-T001 | 3 | 0 | 300 | 120 | 30 | $3 ",
         "| consultation | 1 | 0 | 100 | 40 | 10 | $1 ",
         "| review | 1 | 0 | 100 | 40 | 10 | $1 ",
         "| coordination | 4 | 0 | 400 | 160 | 40 | $4 ",
+        "| work | 3 | 0 | 300 | 120 | 30 | $3 ",
         "| all | 7 | 0 | 700 | 280 | 70 | $7 ",
     ]
-    assert "unknown" not in "\n".join(lines[:9])
+    assert "unknown" not in "\n".join(lines[:10])
 
 
 def test_show_and_notebooks_have_the_same_table(shop: Path, report: Report) -> None:
@@ -240,4 +243,5 @@ def test_show_and_notebooks_have_the_same_table(shop: Path, report: Report) -> N
     told = json.loads(cli_here("show", report.run, "--workspace", str(shop), "--json").stdout)["usage"]
     assert told["all"] == report.usage.model_dump(mode="json")
     assert told["coordination"] == report.coordination.model_dump(mode="json")
+    assert told["work"] == report.work.model_dump(mode="json")
     assert told["backend-T001"]["input_tokens"] == 300

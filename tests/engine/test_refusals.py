@@ -126,7 +126,7 @@ def test_an_empty_objective_is_refused(shop: Path, command: str) -> None:
         (json.dumps(STRANGER), "no specialist is called 'a-stranger'"),
         ("not json", "is not a plan: Expecting value"),
         ("[]", "is not a plan: "),
-        ('{"tasks": []}', "is not a plan: "),
+        ('{"tasks": []}', "the plan has no task"),
     ],
 )
 def test_a_plan_file_that_cannot_be_followed_is_refused(shop: Path, text: str, why: str) -> None:

@@ -44,6 +44,7 @@ def context(shop: Path) -> RunContext:
 
 def at(context: RunContext, number: int, script: Callable[..., AIMessage]) -> RunContext:
     """The run with journals of its own for one case."""
+    (context.folder / str(number)).mkdir(exist_ok=True)
     return replace(context, folder=context.folder / str(number), model=ScriptedModel(script=script))
 
 
@@ -57,7 +58,8 @@ async def asked(context: RunContext, case: Sloppy) -> object:
 
 def meant(context: RunContext, case: Sloppy) -> object:
     if case.kind == "decomposition":
-        return compile_plan(PlanDraft.model_validate(case.means), context.roster).plan
+        draft = PlanDraft.model_validate(case.means)
+        return compile_plan(draft, context.roster, analysis=Analysis(), facts=RepositoryFacts()).plan
     return TYPES[case.kind].model_validate(case.means)
 
 

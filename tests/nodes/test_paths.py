@@ -17,6 +17,7 @@ from backend_coordinator.nodes.tools.bench import Bench, NeedsConsent, ToolRefus
 from backend_coordinator.nodes.tools.beneath import PathRefused
 from backend_coordinator.nodes.tools.catalogue import tools_of
 from backend_coordinator.nodes.tools.paths import fits, judge_path, matches
+from backend_coordinator.nodes.tools.registry import TOOLS
 
 ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "corpora/path_corpus.jsonl").read_text().splitlines()]
 DENIED = [
@@ -226,7 +227,7 @@ async def test_rules_bind_reading_searching_and_editing_apart(bench: Bench) -> N
     ]
     assert await outcome(bench, "read", "app/main.py") == "allow"
     assert await outcome(bench, "write", "app/main.py") == "deny"
-    assert "secrets" not in await tools_of(bench.specialist)["list"](bench, {})
+    assert "secrets" not in await TOOLS["list"](bench, {})
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,6 @@ def test_who_writes_code_has_a_shell_that_asks_for_what_it_does_not_know(roster:
 @pytest.mark.parametrize("name", SPECIALISTS)
 def test_every_specialist_is_told_how_to_ask_how_to_end_and_how_to_refuse(roster: Roster, name: str) -> None:
     prompt = roster.get(name).prompt
-    assert 25 <= len(prompt.splitlines()) <= 60
     for word in ("`submit`", "`refusal`", "`report_need`", "`check`", "`recall`"):
         assert word in prompt
 

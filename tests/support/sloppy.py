@@ -11,9 +11,8 @@ UNSOUND = (
     "the tasks form a cycle",
     "no specialist is called 'wizard'",
     "takes no tasks",
-    "which the plan does not have",
     "doubled task ids",
-    "at least 1 item",
+    "the plan has no task",
 )
 Kind = Literal["analysis", "decomposition", "review", "consultation", "needs"]
 
@@ -245,13 +244,21 @@ DRAFTS = [
     ("tasks by id", called({"tasks": {"backend-T001": T1, "backend-T002": T2}}), P, "tasks"),
     ("cut within a text", AIMessage(PJ[: PJ.index("login")]), P, "no whole JSON object"),
     ("ids that are names", AIMessage(PJ.replace("backend-T001", "contract")), P, "tasks.0.id: String should match"),
-    ("a cycle", called(draft({"needs": ["backend-T002"]})), P, "the tasks form a cycle"),
-    ("a task that needs itself", called(draft({"needs": ["backend-T001"]})), P, "the tasks form a cycle"),
-    ("a specialist nobody knows", called(draft({"specialist": "wizard"})), P, "no specialist is called 'wizard'"),
-    ("a consultant with a task", called(draft({"specialist": "librarian"})), P, "takes no tasks"),
-    ("a need nobody has", called(draft({"needs": ["backend-T009"]})), P, "which the plan does not have"),
-    ("doubled ids", called(draft(None, {"id": "backend-T001", "needs": []})), P, "doubled task ids"),
-    ("no tasks", called({"tasks": []}), P, "at least 1 item"),
+    ("a cycle that the steps undo", called(draft({"needs": ["backend-T002"]})), P, ""),
+    ("a task that needs itself", called(draft({"needs": ["backend-T001"]})), P, ""),
+    ("a stranger for a known step", called(draft({"specialist": "wizard"})), P, ""),
+    ("a consultant for a known step", called(draft({"specialist": "librarian"})), P, ""),
+    ("a need nobody has", called(draft({"needs": ["backend-T009"]})), P, ""),
+    ("a cycle", called(draft({"needs": ["backend-T002"], "steps": []})), P, "the tasks form a cycle"),
+    ("a stranger", called(draft({"specialist": "wizard", "steps": []})), P, "no specialist is called 'wizard'"),
+    ("a consultant with a task", called(draft({"specialist": "librarian", "steps": []})), P, "takes no tasks"),
+    (
+        "doubled ids",
+        called({"tasks": [T1, {**T2, "id": "backend-T001", "needs": []}, {**T3, "needs": ["backend-T001"]}]}),
+        P,
+        "doubled task ids",
+    ),
+    ("no tasks", called({"tasks": []}), P, "the plan has no task"),
 ]
 
 R: Json = {"action": "guide", "text": "Hash the password before it is stored.", "to": None}

@@ -26,6 +26,8 @@ class _Outline:
     security: tuple[str, ...] = ()
     performance: tuple[str, ...] = ()
     effort: str = "medium"
+    covers: str = ""
+    """Ids of the answers of `analysis_of_authentication`."""
 
 
 _ACCOUNTS = ("__init__", "accounts", "clock", "context", "database", "manage", "passwords", "sessions", "settings")
@@ -38,6 +40,7 @@ _OUTLINES = (
         ("the contract is valid OpenAPI and names every /auth endpoint with its errors",),
         security=("every operation that needs a token declares the bearer scheme",),
         effort="quick",
+        covers="endpoint-1 endpoint-2 endpoint-3",
     ),
     _Outline(
         "schema", "Design the database schema for users and sessions", "database-optimizer", "",
@@ -46,6 +49,7 @@ _OUTLINES = (
         ("each migration goes up, down and up again with equal schemas", "every foreign key has an index"),
         security=("refresh tokens and passwords are stored as hashes only",),
         effort="quick",
+        covers="schema-1",
     ),
     _Outline(
         "endpoints", "Implement the authentication endpoints", AUTHOR, "contract schema",
@@ -56,6 +60,8 @@ _OUTLINES = (
             "passwords are hashed by a well-kept library", "a refresh token works once; its reuse ends the session",
             "login is limited per account and address", "secrets come from the environment",
         ),
+        covers="endpoint-1 auth-2 auth-3 monitoring-1",
+        effort="large",
     ),
     _Outline(
         "oauth", "Implement the OAuth2 provider integration", AUTHOR, "contract schema",
@@ -63,6 +69,7 @@ _OUTLINES = (
         ("OAuth2 client with token exchange", "tests with a local provider"),
         ("the authorization code exchange works with PKCE and state", "a wrong or used state is refused"),
         security=("an account is linked by provider and subject, never by an unverified e-mail",),
+        covers="endpoint-2 auth-1 integration-1",
     ),
     _Outline(
         "tokens", "Implement the JWT middleware", AUTHOR, "endpoints",
@@ -70,12 +77,14 @@ _OUTLINES = (
         ("verification of JWTs with key rotation", "session endpoints", "tests"),
         ("expired, tampered, unsigned and revoked tokens are refused", "tokens of the previous key stay valid"),
         security=("the algorithm is pinned; issuer, audience and times are checked",),
+        covers="endpoint-3 auth-1",
     ),
     _Outline(
         "accounts", "Implement user management in the database", "database-optimizer", "schema",
         "write_code write_tests document",
         ("create, read, update, disable and delete users", "session management", "tests"),
         ("disabling a user revokes every session", "statements bind their values"),
+        covers="schema-1 auth-2",
     ),
     _Outline(
         "review", "Audit the security of authentication", "backend-architect", "endpoints oauth tokens accounts",
@@ -83,6 +92,7 @@ _OUTLINES = (
         ("docs/security.md",),
         ("docs/security.md names for each endpoint what protects it and what does not",),
         effort="quick",
+        covers="auth-1 auth-2 auth-3",
     ),
     _Outline(
         "load", "Test the performance of authentication", "backend-architect", "review",
@@ -91,6 +101,7 @@ _OUTLINES = (
         ("the load test runs with the tests and records p95 times", "docs/performance.md tells them with the target"),
         performance=("p95 of each endpoint under 200 ms",),
         effort="quick",
+        covers="performance-1",
     ),
 )  # fmt: skip
 _IDS: Mapping[str, str] = {outline.part: f"backend-T{number:03d}" for number, outline in enumerate(_OUTLINES, 1)}
@@ -180,6 +191,7 @@ def _task(outline: _Outline, objective: str, author: str, place: Place | None) -
         "priority": "high" if outline.part in ("contract", "schema") else "normal",
         "effort": outline.effort,
         "service": "auth",
+        "covers": outline.covers.split(),
     }
 
 

@@ -10,6 +10,7 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 
+from backend_coordinator.domain.objective import RepositoryFacts
 from backend_coordinator.nodes.models.offline import auth
 from backend_coordinator.nodes.models.offline.auth_planning import part_of, place_in
 from backend_coordinator.nodes.models.offline.delivery import Step, deliver, notes
@@ -106,7 +107,7 @@ def _job_of(packet: str, objective: str) -> _Job:
     listed = packet.partition("\nSTEPS: ")[2].split("\n")[0]
     step = next((known for name, known in _STEPS.items() if name in listed), None)
     spec = understand(objective)
-    if spec is None or step is None:
+    if spec is None or step is None or (step != "implementation" and "write_code" in listed):
         raise ValueError(why_not(objective) if spec is None else _OTHER_STACK)
     return _Job(
         lambda files, _: deliver(step, spec, files),
@@ -168,8 +169,6 @@ def _objective(text: str) -> str:
     return found.group(1).strip() if found else ""
 
 
-def _facts(text: str) -> Mapping[str, Sequence[str]]:
+def _facts(text: str) -> RepositoryFacts:
     start = text.find("{", text.find("REPOSITORY:\n"))
-    facts: Mapping[str, Sequence[str]]
-    facts, _ = json.JSONDecoder().raw_decode(text, start)
-    return facts
+    return RepositoryFacts.model_validate(json.JSONDecoder().raw_decode(text, start)[0])
