@@ -488,7 +488,7 @@ def tested(folder: Path, faults: Sequence[str], *options: str) -> tuple[int, dic
     chosen = [str(path) for path, text in files.items() if any(name in text for name in names)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options]
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command += ["-k", " or ".join(names), *(chosen or [TESTS])]
+    command += ["-m", "slow or not slow", "-k", " or ".join(names), *(chosen or [TESTS])]
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=_LONGEST

@@ -58,11 +58,11 @@ def _choices(tree: Tree, unit: Unit, roster: Roster) -> Iterator[Choice]:
     rules = [(m.name, rule) for m in roster.specialists if m.name not in _OURS for rule in holding(tree, unit, m)]
     yield from ((name, f"{rule}, as {name} says") for name, rule in rules if " in " in rule)
     servers, graphql = meant(SERVERS, unit.names), meant(GRAPHQL, unit.names)
-    if graphql and not meant(REST, unit.names):
-        yield GRAPHQL_EXPERT, _reason(unit, graphql)
     for framework in servers:
         if framework in MODES:
             yield MODES[framework], _reason(unit, {framework: servers[framework]})
+    if graphql and not meant(REST, unit.names):
+        yield GRAPHQL_EXPERT, _reason(unit, graphql)
     if manage := next((path for path in unit.files if path.rpartition("/")[2] == "manage.py"), None):
         yield MODES["django"], manage
     yield from ((name, f"{rule}, as {name} says") for name, rule in rules if " in " not in rule)

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.canary_runs import demand_silence, driven
 
 
+@pytest.mark.slow
 def test_f074_nothing_withheld_reaches_a_specialist(tmp_path: Path) -> None:
     demand_silence(driven(74, tmp_path / "run"))

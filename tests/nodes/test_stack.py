@@ -90,6 +90,10 @@ LAYOUTS: dict[str, tuple[Layout, list[tuple[str, str | None, str]]]] = {
         {"package.json": node("@apollo/server", "express"), "schema.graphql": "type Query { a: Int }", CODE["js"]: ""},
         [("", "graphql-architect", "@apollo/server in package.json")],
     ),
+    "graphql in a framework that has a mode": (
+        {"pyproject.toml": python("django", "graphene-django"), "manage.py": "", CODE["py"]: ""},
+        [("", "django-developer", "django in pyproject.toml")],
+    ),
     "graphql beside rest": (
         {"pyproject.toml": python("fastapi", "strawberry-graphql"), CODE["py"]: ""},
         [("", "fastapi-developer", "fastapi in pyproject.toml")],
