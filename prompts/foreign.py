@@ -9,6 +9,8 @@ _KEY = re.compile(r"""(["']?)([A-Za-z_][\w.-]*)\1\s*:(?=\s|$)""")
 _NAMED = re.compile(r"[a-z][A-Za-z_-]*\Z")
 _SPOKEN = frozenset({"user", "assistant", "context", "commentary", "example", "examples", "note"})
 """Words before a colon in the dialogues that descriptions quote."""
+_RARE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""Ends of lines to YAML, which nobody means so."""
 _UNSEEN = re.compile(r"[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -23,7 +25,8 @@ class Foreign:
 
 def read_foreign(text: str) -> Foreign:
     """Fields and text of a file; without front matter all of it is text. Nothing in a file is an error."""
-    text = _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).removeprefix("\ufeff").lstrip()
+    text = _RARE_ENDS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _UNSEEN.sub("", text).removeprefix("\ufeff").lstrip()
     lines = text.split("\n")
     end = next((i for i, line in enumerate(lines) if i and line.rstrip() == "---"), None)
     if lines[0].rstrip() != "---" or end is None:
