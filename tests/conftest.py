@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No assertion on wall time. With SAME_EXAMPLES every run tries the same examples, as `.ci/run` does; others try new ones.
+# No assertion on wall time. With SAME_EXAMPLES, as in .ci/run, every run tries the same examples, else new ones.
 settings.register_profile("product", deadline=None, derandomize="SAME_EXAMPLES" in os.environ)
 settings.load_profile("product")
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read when LangGraph is imported, so before any fixture
