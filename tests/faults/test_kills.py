@@ -6,11 +6,12 @@ import signal
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from backend_coordinator.domain import events as e
 from backend_coordinator.domain.objective import Objective
@@ -68,11 +69,11 @@ def saved(place: Path) -> int:
 
 
 def test_f036_no_step_begins_before_the_one_before_it_is_saved(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked, two = [], department(plan(task(1), task(2)))
 
-    def script(messages: object, tools: object) -> AIMessage:
-        asked.append(tools)
-        return ONE(messages, tools)  # type: ignore[arg-type]
+    def script(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
+        asked.append(list(tools))
+        return two(messages, tools)
 
     monkeypatch.setattr(damage, "PATIENCE", 0.5)
     runs = Runs(shop, ScriptedModel(script=script), QUICK)
@@ -82,8 +83,8 @@ def test_f036_no_step_begins_before_the_one_before_it_is_saved(shop: Path, monke
         with at("plan recorded", lambda: holder.execute("begin immediate")), refusal:
             asyncio.run(drive(runs, run))
         holder.rollback()
-    assert [] not in [list(tools) for tools in asked], "the next step asked whether the model can be used"  # type: ignore[call-overload]
-    assert resumed(shop, run, ONE)
+    assert asked == [["answer_analysis"], ["answer_decomposition"]], "nobody worked on a plan that was not saved"
+    assert resumed(shop, run, two)
 
 
 def test_f037_a_killed_process_has_saved_its_steps(shop: Path) -> None:
