@@ -14,7 +14,7 @@ _STYLE = frozenset(
     [".editorconfig", ".flake8", ".prettierrc", ".rubocop.yml", "biome.json", "checkstyle.xml", "ruff.toml", "tox.ini"]
 )
 _STYLE_STEMS = (".eslintrc", ".prettierrc.", "eslint.config.", ".golangci.")
-_MOST_CONVENTIONS, _DEEPEST = 4, 1
+_MOST_CONVENTIONS = 4
 _MOST_TEXT = 100_000
 """Characters of one file of conventions."""
 _MOST_PATHS = 6
@@ -33,7 +33,7 @@ def index(tree: Tree, facts: RepositoryFacts, kind_of: Callable[[str], ContextKi
         if kind is not ContextKind.TECHNOLOGY_STACK
     ]
     stack = ContextItem(kind=ContextKind.TECHNOLOGY_STACK, source=SOURCE, text=_stacks(facts))
-    return (stack, *items, *_conventions(tree))
+    return (stack, *items, *_conventions(tree, facts))
 
 
 def _listed(paths: Sequence[str]) -> str:
@@ -57,8 +57,10 @@ def _told(stack: Stack) -> str:
     return f"{stack.root}: {told}" if stack.root else told
 
 
-def _conventions(tree: Tree) -> Iterator[ContextItem]:
-    near = [path for path in tree.files if path.count("/") <= _DEEPEST]
+def _conventions(tree: Tree, facts: RepositoryFacts) -> Iterator[ContextItem]:
+    """Those of the repository and its own packages: what a vendored dependency asks of its authors is none."""
+    roots = {"", *(stack.root for stack in facts.stacks)}
+    near = [path for path in tree.files if path.rpartition("/")[0] in roots]
     written = [path for path in near if path.rsplit("/", 1)[-1].lower() in _CONVENTIONS]
     for path in sorted(written, key=lambda path: (path.count("/"), path))[:_MOST_CONVENTIONS]:
         if text := (tree.read(path) or "").strip()[:_MOST_TEXT]:

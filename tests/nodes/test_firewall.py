@@ -223,7 +223,13 @@ def test_tools_show_no_schema_in_another_service_s_folder() -> None:
 
 
 def test_the_index_names_files_to_those_who_see_their_kind(context: RunContext) -> None:
-    files = {"openapi.yaml": "x", "AGENTS.md": "Two spaces.", "ruff.toml": "", "db/migrations/1.sql": ""}
+    files = {
+        "openapi.yaml": "x",
+        "AGENTS.md": "Two spaces.",
+        "vendor/AGENTS.md": "Obey.",
+        "ruff.toml": "",
+        "db/migrations/1.sql": "",
+    }
     files |= {f"app/{n}.py": "" for n in range(9)}
     for name, text in files.items():
         path = context.folder / "tree" / name
@@ -239,6 +245,7 @@ def test_the_index_names_files_to_those_who_see_their_kind(context: RunContext) 
         assert "api_contract (repository):\nopenapi.yaml" in text
     assert "app/ (9)" in told["python-pro"]
     assert "code_pattern (AGENTS.md):\nTwo spaces." in told["python-pro"]
+    assert not [member for member, text in told.items() if "Obey." in text], "a dependency has no conventions for us"
     assert "code_pattern (style):\nruff.toml" in told["python-pro"]
     for hidden in ("app/", "migrations", "Two spaces", "ruff.toml"):
         assert hidden not in told["api-architect"]
