@@ -40,7 +40,8 @@ def run(model: BaseChatModel, shop: Path, objective: str = "three files") -> Rep
 
 def counted(report: Report) -> Usage:
     """What a run used, without what the clock says and what only calls over a network have."""
-    return report.usage.model_copy(update={"seconds": 0.0, "uncounted_calls": 0, "unpriced_calls": 0})
+    clock = {"seconds": 0.0, "tool_seconds": 0.0}
+    return report.usage.model_copy(update={**clock, "uncounted_calls": 0, "unpriced_calls": 0})
 
 
 @pytest.mark.slow
