@@ -10,11 +10,10 @@ import yaml
 from backend_coordinator.domain.events import Escalated, PlanMade
 from backend_coordinator.domain.failure import Level
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.nodes.plan_rules import BY_STEP, RULES
 from backend_coordinator.testing import ScriptedModel
 from tests.support.department import Told, department, plan, task, write_own_file
 from tests.support.openai_server import serving
-from tests.support.runs import ROOT, Said, cli_here, coordinator, finished, of
+from tests.support.runs import Said, cli_here, coordinator, finished, of
 
 MODEL = ("--model", "openai:test-model")
 TWO = plan(task(1, covers=["endpoint-1"]), task(2, needs=[1], covers=["monitoring-1"]))
@@ -194,10 +193,3 @@ def test_drafts_that_stay_unsound_and_are_given_up_end_the_run_with_the_findings
     assert "plan check" in report.summary
     assert report.escalations[0].action == "give_up"
     assert cli_here("plan", "check", str(run.folder / "draft.json"), "--workspace", str(shop)).returncode == 1
-
-
-def test_the_page_on_plans_tells_every_rule() -> None:
-    page = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
-    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
-    assert rows == ["doubled-id", *RULES]
-    assert all(name in page for name in BY_STEP.values())
