@@ -75,14 +75,23 @@ def test_f036_no_step_begins_before_the_one_before_it_is_saved(shop: Path, monke
         asked.append(list(tools))
         return two(messages, tools)
 
-    monkeypatch.setattr(damage, "PATIENCE", 0.5)
+    monkeypatch.setattr(damage, "PATIENCE", 5.0)
     runs = Runs(shop, ScriptedModel(script=script), QUICK)
     run = runs.create(Objective(text="files"))
-    with closing(sqlite3.connect(runs.place(run) / "checkpoints.sqlite")) as holder:
+    unsaved: list[sqlite3.OperationalError] = []
+
+    def hold() -> None:
+        try:
+            holder.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            unsaved.append(error)
+
+    with closing(sqlite3.connect(runs.place(run) / "checkpoints.sqlite", timeout=1)) as holder:
         refusal = pytest.raises(ConfigurationError, match="is locked by another process")
-        with at("plan recorded", lambda: holder.execute("begin immediate")), refusal:
+        with at("plan recorded", hold), refusal:
             asyncio.run(drive(runs, run))
         holder.rollback()
+    assert not unsaved, "the step before was still being written"
     assert asked == [["answer_analysis"], ["answer_decomposition"]], "nobody worked on a plan that was not saved"
     assert resumed(shop, run, two)
 
