@@ -55,9 +55,9 @@ def after_work(state: TaskState) -> Literal["consent", "inspect", "ladder"]:
     return "inspect" if state.failure is None else "ladder"
 
 
-def after_inspection(state: TaskState) -> Literal["approve_dependencies", "ladder"]:
+def after_inspection(state: TaskState) -> Literal["approve", "ladder"]:
     """What passed goes on to the branch."""
-    return "approve_dependencies" if state.failure is None else "ladder"
+    return "approve" if state.failure is None else "ladder"
 
 
 def after_rung(state: TaskState) -> str:
@@ -73,7 +73,7 @@ def after_rung(state: TaskState) -> str:
     if action == "install":
         return "inspect"
     if action == "waive":
-        return "approve_dependencies" if state.failure is None else "ladder"
+        return "approve" if state.failure is None else "ladder"
     return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
 
 
