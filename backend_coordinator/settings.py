@@ -3,14 +3,16 @@
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.failure import LevelBudget
+from backend_coordinator.domain.question import Subject
 from backend_coordinator.domain.usage import Limits, Price
 from backend_coordinator.errors import ConfigurationError
 
@@ -25,14 +27,61 @@ def _is_item(name: str) -> str:
     return name
 
 
-class Approval(Value):
-    """What goes ahead by itself, what becomes a question, what is refused."""
+Policy = Literal["auto", "ask", "deny"]
+Preset = Literal["autonomous", "guarded", "strict"]
+_OWN_JUDGEMENT: Mapping[Preset, frozenset[Subject]] = {
+    "autonomous": frozenset(get_args(Subject)),
+    "guarded": frozenset({"plan", "architecture"}),
+    "strict": frozenset(),
+}
+"""What each preset lets go ahead by itself; it asks about the rest."""
 
-    plan: Literal["auto", "ask"] = "auto"
+
+class Approval(Value):
+    """What goes ahead by itself, what becomes a question, what is refused: subject by subject, over a preset.
+
+    `plan` is decided before the work; the others by what a delivery that passed its gates really changed.
+    """
+
+    preset: Preset = "autonomous"
+    """The policies of the subjects that are not set themselves."""
+    plan: Policy = "auto"
+    architecture: Policy = "auto"
+    security: Policy = "auto"
+    schema_: Policy = Field(default="auto", alias="schema")  # `schema` is a method of every pydantic model
+    api_contract: Policy = "auto"
+    infrastructure: Policy = "auto"
+    breaking_changes: Policy = "auto"
+    dependencies: Policy = "auto"
+    """What happens when work needs a distribution that no manifest of the workspace named before."""
     tools: Literal["ask", "deny"] = "deny"
     """What happens to a tool call whose permission is `ask`: a question, or a refusal that names the rule."""
-    dependencies: Literal["auto", "ask", "deny"] = "auto"
-    """What happens when work needs a distribution that no manifest of the workspace named before."""
+    unattended: bool = False
+    """Nobody is there to answer, as in a batch: what would ask about a subject refuses, and says so."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_preset(cls, given: object) -> object:
+        free = _OWN_JUDGEMENT.get(given.get("preset", "autonomous")) if isinstance(given, dict) else None
+        if not isinstance(given, dict) or free is None:
+            return given
+        named = {name.rstrip("_"): value for name, value in given.items()}  # as it was recorded
+        return {**{each: "auto" if each in free else "ask" for each in get_args(Subject)}, **named}
+
+    def policy(self, subject: Subject) -> Policy:
+        """What holds for a subject."""
+        found: Policy = self.schema_ if subject == "schema" else getattr(self, subject)
+        return found
+
+    def asks(self, subject: Subject) -> bool:
+        """Whether a person decides."""
+        return self.policy(subject) == "ask" and not self.unattended
+
+    def refuses(self, subject: Subject) -> str | None:
+        """The setting by which a subject is refused without asking; None where it is not."""
+        if self.policy(subject) == "ask" and self.unattended:
+            return f"a batch cannot ask: approval.{subject}"
+        return f"approval.{subject} is deny" if self.policy(subject) == "deny" else None
 
 
 class ModelSettings(Value):
@@ -72,6 +121,8 @@ class Settings(Value):
     approval: Approval = Approval()
     budget: LevelBudget = LevelBudget()
     limits: AllLimits = AllLimits()
+    frontend: Literal["nobody", "person"] = "nobody"
+    """Who validates contracts as `frontend-coordinator` where nothing is bound to that name."""
     model: ModelSettings = ModelSettings()
     models: dict[str, str] = Field(default_factory=dict)
     """Model strings by specialist; `coordinator` names that of analysis, decomposition and reviews."""
@@ -84,6 +135,15 @@ class Settings(Value):
     """Environment variables for the workspace's processes, such as DATABASE_URL."""
     postgres: str | None = Field(default=None, pattern=r"^[A-Za-z_]\w*$")
     """The variable in which tests, migrations and bash find the URL of a PostgreSQL of their own."""
+    table_rows: dict[str, int] = Field(default_factory=dict)
+    """Rows that tables of the running system hold, by table: a migration must not keep others from a large one."""
+
+
+def with_approval(settings: Settings, preset: Preset | None = None, **changes: object) -> Settings:
+    """The settings with the subjects of a preset, instead of all that was set of them, and other `changes`."""
+    before = settings.approval
+    start = Approval(preset=preset, tools=before.tools, unattended=before.unattended) if preset else before
+    return settings.model_copy(update={"approval": start.model_copy(update=changes)})
 
 
 def load_settings(workspace: Path) -> Settings:

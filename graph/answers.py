@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Interrupt
 
 from backend_coordinator.domain.question import Answer, Question
+from backend_coordinator.graph.bound import ask_bound
 from backend_coordinator.graph.conductor import Conductor
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.points import reach
@@ -25,7 +26,8 @@ class Means:
 async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> Answer:
     """The answer to a question from the decisions table, where a parent graph's answers come as well.
 
-    Waits without a slot while anything else can run; only then does it interrupt, so that the process may end.
+    Who is bound to the name it is addressed to is asked first. Waits without a slot while anything else can run; only
+    then does it interrupt, so that the process may end.
     """
     ledger, conductor = runtime.context.run.ledger, runtime.context.conductor
     known = ledger.ask(question)
@@ -34,7 +36,7 @@ async def answer_to(question: Question, runtime: Runtime[Means], task: str) -> A
         return known.answer
     async with conductor.asking(task) as quiet:
         answered = asyncio.ensure_future(ledger.answered(question.id))
-        silence = asyncio.ensure_future(quiet.wait())
+        silence = asyncio.ensure_future(_left_to_people(known, runtime.context, quiet, answered))
         try:
             await asyncio.wait((answered, silence), return_when=asyncio.FIRST_COMPLETED)
             if not answered.done():
@@ -57,12 +59,24 @@ def _last_word(question: Question) -> Answer:
     return Answer(decision=question.choices[-1], text="the run was aborted", by="backend-coordinator")
 
 
-def answer_now(question: Question, run: RunContext) -> Answer:
+async def _left_to_people(
+    question: Question, means: Means, quiet: asyncio.Event, answered: "asyncio.Future[Question]"
+) -> None:
+    """Ends when only people can answer a question and nothing else can run."""
+    if await ask_bound(question, means.run, means.conductor):
+        await asyncio.wait((answered,))
+    await quiet.wait()
+
+
+async def answer_now(question: Question, means: Means) -> Answer:
     """The answer to a question while nothing else runs. Raises GraphInterrupt while there is none."""
-    answer = run.ledger.ask(question).answer
-    if answer is None:
+    run = means.run
+    known = run.ledger.ask(question)
+    if known.answer is None and await ask_bound(known, run):
+        known = run.ledger.question(question.id)
+    if known.answer is None:
         raise unanswered(question, run)
-    return answer
+    return known.answer
 
 
 def unanswered(question: Question, run: RunContext) -> GraphInterrupt:

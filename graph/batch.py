@@ -17,13 +17,14 @@ from backend_coordinator.errors import CoordinatorError, ModelUnavailable, RunLo
 from backend_coordinator.graph.batch_files import Entry, Result, completed, demand_unchanged, held, write
 from backend_coordinator.graph.loop import in_loop
 from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.nodes.approval import refused_subjects
 from backend_coordinator.nodes.items import items_of
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
 from backend_coordinator.nodes.redaction import redactor_for
 from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.workspace.user_repository import root_of
-from backend_coordinator.settings import load_settings
+from backend_coordinator.settings import Preset, load_settings, with_approval
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -44,6 +45,7 @@ class Batch:
         model: "str | BaseChatModel | None" = None,
         concurrency: int = 8,
         init: bool = False,
+        approval: Preset | None = None,
     ) -> None:
         self.model = model or default_model()
         resolve_model(self.model)
@@ -51,7 +53,7 @@ class Batch:
         self.results = Path(results).resolve()
         self.running: dict[str, Ledger] = {}
         """The ledgers of the runs under way, by the entry's id."""
-        self._concurrency, self._init = concurrency, init
+        self._concurrency, self._init, self._approval = concurrency, init, approval
         self._unusable: dict[str, list[str]] = {}
 
     def __iter__(self) -> Generator[Result]:
@@ -133,13 +135,16 @@ class Batch:
             summary=report.summary,
             branch=report.branch,
             report=runs.place(run) / "report.md",
+            refused=refused_subjects(self.running[entry.id]),
             seconds=report.seconds,
             coordination=report.coordination,
             work=report.work,
         )
 
     def _created(self, entry: Entry, run: str) -> Runs:
-        runs = Runs(root_of(entry.workspace), self.model, init=self._init, base=entry.base)
+        root = root_of(entry.workspace)
+        settings = with_approval(load_settings(root), self._approval, unattended=True, tools="deny")
+        runs = Runs(root, self.model, settings, init=self._init, base=entry.base)
         if run not in runs.ids():
             given = items_of(entry.context)
             runs.create(Objective(text=entry.objective, constraints=entry.constraints, context=given), run=run)
@@ -156,6 +161,7 @@ class Batch:
             **dict(entry),
             run=self._run_of(entry) if entry.id in self.running else None,
             status=status,
+            refused=refused_subjects(self.running[entry.id]) if entry.id in self.running else (),
             summary=" ".join(redactor_for(entry.workspace)(told).split()),
             seconds=round(time.monotonic() - begun, 1),
         )

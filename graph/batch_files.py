@@ -49,6 +49,8 @@ class Result(Entry):
     summary: str
     branch: str | None = None
     report: Path | None = None
+    refused: tuple[str, ...] = ()
+    """The subjects of the approval policy that it refused, those included that it would have asked about."""
     seconds: float
     coordination: Usage | None = None
     work: Usage | None = None

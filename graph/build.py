@@ -1,6 +1,5 @@
 """The sentence: analyse, decompose, approve, dispatch to specialists, review, integrate, accept, report."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,35 +8,32 @@ from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from backend_coordinator.domain.events import Noticed, Outline, PlanMade, TaskEnded
+from backend_coordinator.domain.events import Noticed, TaskEnded
 from backend_coordinator.domain.failure import LevelBudget
-from backend_coordinator.domain.plan import Finding, Plan, Task
-from backend_coordinator.domain.question import Question
+from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.domain.roster import Roster
-from backend_coordinator.errors import InvalidPlan, ModelCallFailed, ModelUnavailable
+from backend_coordinator.errors import InvalidPlan, ModelCallFailed
 from backend_coordinator.graph.answers import Means, answer_now
+from backend_coordinator.graph.reviewing import ABORTED, plan_made, review
 from backend_coordinator.graph.routing import MOST_ROUNDS, after_approval, after_review, fan_out
 from backend_coordinator.graph.specialist_flow import Flow, result_of, specialist_flow
 from backend_coordinator.graph.state import Job, RunState, RunUpdate, TaskState
-from backend_coordinator.graph.updates import screened
 from backend_coordinator.nodes import accept as acceptance
+from backend_coordinator.nodes import approval
 from backend_coordinator.nodes.analyse import analyse as analyse_objective
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.costs import calls_in
 from backend_coordinator.nodes.decompose import decompose as make_plan
 from backend_coordinator.nodes.facts import repository_facts
 from backend_coordinator.nodes.inspect import kept_verdicts
-from backend_coordinator.nodes.needs import additions
 from backend_coordinator.nodes.plan_compiler import PlanDraft, compile_plan, reasons, repairs_in
 from backend_coordinator.nodes.plan_file import findings_before
 from backend_coordinator.nodes.points import reach
 from backend_coordinator.nodes.report import write_report
-from backend_coordinator.nodes.try_models import question_about, times_mended
 from backend_coordinator.nodes.try_models import try_models as try_all
 
 Sentence = StateGraph[Any, Any, Any, Any]
-ABORTED = "aborted by the answer to a question"
 
 
 async def analyse(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
@@ -67,7 +63,7 @@ async def decompose(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     except (ModelCallFailed, InvalidPlan) as error:
         return {"stopped": f"decomposition: {error}"}
     findings = (*findings_before(run.ledger), *compiled.findings)
-    run.ledger.record(_plan_made(compiled.plan, findings, reasons(compiled.plan, run.roster, state.facts)))
+    run.ledger.record(plan_made(compiled.plan, findings, reasons(compiled.plan, run.roster, state.facts)))
     reach("plan recorded")
     return {"plan": compiled.plan, "repairs": repairs_in(findings)}
 
@@ -84,20 +80,15 @@ async def try_models(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
 
 
 async def approve_plan(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
-    """Goes on, or asks a person, as the approval policy says."""
+    """Goes on, asks a person, or ends the run, as the approval policy says."""
     run = runtime.context.run
-    if state.plan is None or run.settings.approval.plan == "auto":
+    policy = run.settings.approval
+    if state.plan is None or policy.policy("plan") == "auto":
         return {}
-    lines = [f"{task.id} {task.title} ({task.specialist})" for task in state.plan.tasks]
-    question = Question(
-        id=f"q-{hashlib.sha256(f'{run.run}/plan'.encode()).hexdigest()[:8]}",
-        run=run.run,
-        asked_by="backend-coordinator",
-        to="user",
-        text="Approve this plan?\n" + "\n".join(lines),
-        choices=("approve", "reject"),
-    )
-    answer = answer_now(question, run)
+    if why := policy.refuses("plan"):
+        approval.note_refused(run, {"plan": why})
+        return {"stopped": f"the plan was refused: {why}"}
+    answer = await answer_now(approval.plan_question(run, state.plan), runtime.context)
     return (
         {}
         if answer.decision == "approve"
@@ -124,6 +115,8 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
         admission = await conductor.admit(task.id)
         if admission == "park":
             raise GraphInterrupt(())  # nothing is written, so the task runs again on resume
+        if admission == "later":
+            return {}
         if admission == "skip":
             result = _skipped(task, conductor.results, aborts=conductor.aborted)
         else:
@@ -145,37 +138,10 @@ def specialist_node(flow: Flow) -> Callable[..., Any]:
     return specialist
 
 
-async def review(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
-    """After all tasks ended: adds what specialists reported as needed, or what the acceptance found broken."""
-    run = runtime.context.run
-    assert state.plan is not None
-    if any(result.aborts for result in state.results.values()):
-        return {"stopped": ABORTED}
-    if state.rounds >= MOST_ROUNDS:
-        return {}
-    if state.verdicts:
-        mend = acceptance.repair_task(state.plan, state.results, state.verdicts)
-        tasks: tuple[Task, ...] = (mend,) if mend else ()
-        findings: tuple[Finding, ...] = ()
-    else:
-        unheard = {name: result for name, result in state.results.items() if name not in state.heard}
-        mended = times_mended(run.ledger)
-        try:
-            tasks, findings = await additions(run, state.plan, unheard, round_=state.rounds, facts=state.facts)
-        except ModelUnavailable as error:
-            return {"question": question_about(run, error, mended)}
-    if not tasks:
-        return {"heard": tuple(state.results)}
-    plan = Plan(tasks=(*state.plan.tasks, *screened(runtime.context, state.plan, tasks)))
-    run.ledger.record(_plan_made(plan, findings, reasons(plan, run.roster, state.facts)))
-    return {"plan": plan, "rounds": state.rounds + 1, "heard": tuple(state.results), "verdicts": ()}
-
-
 async def consent(state: RunState, runtime: Runtime[Means]) -> RunUpdate:
     """A person mends the model that the review asks, or aborts the run."""
-    run = runtime.context.run
     assert state.question is not None
-    answer = answer_now(state.question, run)
+    answer = await answer_now(state.question, runtime.context)
     if answer.decision == "retry":
         return {"question": None}
     return {"question": None, "stopped": ABORTED}
@@ -244,7 +210,7 @@ def sentence(roster: Roster, budget: LevelBudget) -> Sentence:
 
 
 def _skipped(task: Task, results: Mapping[str, TaskResult], *, aborts: bool) -> TaskResult:
-    failed = [need for need in task.needs if need in results and results[need].status != "merged"]
+    failed = [need for need in task.needs if need in results and results[need].status not in ("merged", "split")]
     reason = f"needs {', '.join(failed)}, which did not pass" if failed else "the run was aborted"
     return TaskResult(
         id=task.id,
@@ -254,17 +220,4 @@ def _skipped(task: Task, results: Mapping[str, TaskResult], *, aborts: bool) -> 
         status="skipped",
         aborts=aborts,
         reason=reason,
-    )
-
-
-def _plan_made(plan: Plan, findings: tuple[Finding, ...], why: Mapping[str, str]) -> PlanMade:
-    outline = tuple(
-        Outline(task=t.id, title=t.title, specialist=t.specialist, needs=t.needs, why=why[t.id]) for t in plan.tasks
-    )
-    return PlanMade(
-        tasks=tuple(t.id for t in plan.tasks),
-        groups=plan.groups,
-        repairs=repairs_in(findings),
-        findings=findings,
-        outline=outline,
     )

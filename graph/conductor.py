@@ -12,7 +12,7 @@ from backend_coordinator.domain.plan import Plan
 from backend_coordinator.domain.report import TaskResult
 from backend_coordinator.graph.slots import Share
 
-Admission = Literal["run", "skip", "park"]
+Admission = Literal["run", "skip", "park", "later"]
 _URGENCY = {"high": 0, "normal": 1, "low": 2}
 
 
@@ -21,7 +21,7 @@ class Conductor:
     """Lives as long as one process drives one run; its share of the process's places bounds how many tasks work.
 
     A task is in exactly one of: ended, waiting (`_ready` has those whose needs are merged), working, asking, parked,
-    or expected.
+    put off, or expected.
     """
 
     share: Share
@@ -39,6 +39,8 @@ class Conductor:
     _working: set[str] = field(default_factory=set)
     _asking: dict[str, asyncio.Event] = field(default_factory=dict)
     _parked: set[str] = field(default_factory=set)
+    _later: set[str] = field(default_factory=set)
+    """Who needs a task that was split: its parts come in the next superstep."""
     _begun: Collection[str] = ()
     _urgency: dict[str, int] = field(default_factory=dict)
 
@@ -51,12 +53,16 @@ class Conductor:
         self.aborted = any(result.aborts for result in results.values())
         self._expected = plan.by_id.keys() - results.keys()
         self._parked.clear()
+        self._later.clear()
         for task in reversed(plan.tasks):  # what an urgent task needs is as urgent
             blocked = [self._urgency[each] for each in plan.blocks[task.id]]
             self._urgency[task.id] = min([_URGENCY[task.priority], *blocked])
 
     async def admit(self, task: str) -> Admission:
-        """Waits until the task may work (`run`), cannot (`skip`: a need failed) or must stand aside (`park`)."""
+        """Waits until the task may work (`run`), cannot (`skip`: a need failed) or must stand aside (`park`).
+
+        `later` is for who comes again in the next superstep, with other needs.
+        """
         loop = asyncio.get_running_loop()
         place: asyncio.Future[Admission] = loop.create_future()
         self._waiting[task] = place
@@ -90,13 +96,16 @@ class Conductor:
         self._rest(task)
 
     @asynccontextmanager
-    async def asking(self, task: str) -> AsyncIterator[asyncio.Event]:
+    async def asking(self, task: str, *, alone: bool = False) -> AsyncIterator[asyncio.Event]:
         """Gives the slot back while a person is asked; the event is set once nothing else can run,
         or the run was aborted.
 
-        Left normally, it waits for a slot again.
+        `alone` is who goes on without a person's help: then other tasks' questions wait too. Left normally, it waits
+        for a slot again.
         """
         quiet = self._asking[task] = asyncio.Event()
+        if alone:
+            self._expected.add(task)
         self._rest(task)
         try:
             yield quiet
@@ -118,10 +127,14 @@ class Conductor:
             if place is None or place.done():
                 continue
             if (self.aborted and task not in self._begun) or any(
-                need in self.results and self.results[need].status != "merged" for need in needs
+                need in self.results and self.results[need].status not in ("merged", "split") for need in needs
             ):
                 self._expected.add(task)
                 place.set_result("skip")
+            elif any(need in self._later or self._is_split(need) for need in needs):
+                self._later.add(task)
+                place.set_result("later")
+                todo += self._blocked(task)
             elif not self._parked.isdisjoint(needs):
                 self._parked.add(task)
                 place.set_result("park")
@@ -151,6 +164,9 @@ class Conductor:
         if self.aborted or not (self._working or self._ready or self._expected):
             for quiet in self._asking.values():
                 quiet.set()
+
+    def _is_split(self, task: str) -> bool:
+        return task in self.results and self.results[task].status == "split"
 
     def _blocked(self, task: str) -> tuple[str, ...]:
         assert self.plan is not None

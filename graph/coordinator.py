@@ -2,27 +2,26 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from backend_coordinator.domain.events import Event, RunEnded
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.question import Answer, Choice, Question
+from backend_coordinator.domain.question import Answerer
 from backend_coordinator.domain.report import Report
-from backend_coordinator.errors import BadAnswer, ModelUnavailable, Stopped, Waiting
+from backend_coordinator.errors import ModelUnavailable, Stopped, Waiting
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.embedding import Node, node_of, tool_of
 from backend_coordinator.graph.loop import in_loop
+from backend_coordinator.graph.open_questions import OpenQuestion
 from backend_coordinator.graph.planning import created, plan_only
 from backend_coordinator.graph.runs import Runs, drive
+from backend_coordinator.nodes.answerers import bound
 from backend_coordinator.nodes.items import Given, items_of
 from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.models.resolve import default_model, resolve_model
@@ -46,6 +45,11 @@ class Coordinator:
     offline otherwise. `init` makes the workspace a repository if it is none, as soon as a plan or run has passed
     all checks. `database` is the address of a PostgreSQL database for the tables of runs; None takes that of
     BACKEND_COORDINATOR_DATABASE, or none. Raises WorkspaceError and ModelUnavailable at once.
+
+    `answers` binds who answers in a person's place, by a name of an external, such as `frontend-coordinator` and
+    `tech-lead-orchestrator`, or `user`: a function of the Question (also async) that returns an Answer, a mapping, a
+    decision, or None to leave it to a person; a graph that takes `{"question": {...}}` and gives
+    `{"answer": {...}}`; or `"persona"`, the run's model in that role. Raises ConfigurationError for other names.
     """
 
     def __init__(
@@ -57,15 +61,16 @@ class Coordinator:
         init: bool = False,
         base: str | None = None,
         database: str | None = None,
+        answers: Mapping[str, Answerer] | None = None,
     ) -> None:
         chosen = model or default_model()
         resolve_model(chosen)
         root = root_of(Path(workspace))
         if not init:
             open_workspace(root, base=base)
-        if settings is None:
-            load_settings(root)  # wrong ones are refused at once; each drive reads them again
-        self.runs = Runs(root, chosen, settings, init=init, base=base, database=database)
+        present = settings or load_settings(root)  # wrong ones are refused at once; each drive reads them again
+        bound_to = bound(answers, roster_with(*(root / folder for folder in present.roster))) if answers else {}
+        self.runs = Runs(root, chosen, settings, init=init, base=base, database=database, answers=bound_to)
 
     def plan(self, objective: str, *, context: Iterable[Given] = ()) -> Plan:
         """The plan for an objective; nothing is started and the workspace stays as it is.
@@ -77,13 +82,21 @@ class Coordinator:
             in_loop(plan_only(self.runs, Objective(text=objective, context=items_of(context)))).result().compiled.plan
         )
 
-    def start(self, work: str | Plan | Path, *, objective: str | None = None, context: Iterable[Given] = ()) -> "Run":
+    def start(
+        self,
+        work: str | Plan | Path,
+        *,
+        objective: str | None = None,
+        context: Iterable[Given] = (),
+        deadline: str | None = None,
+    ) -> "Run":
         """Starts a run for an objective, or for a plan or its file (then `objective` names it), and returns its handle.
 
-        `context` as for `plan`: each part of it reaches those specialists only who see its kind. Raises InvalidPlan,
-        and ConfigurationError for a file that is no plan.
+        `context` as for `plan`: each part of it reaches those specialists only who see its kind. What fails after the
+        `deadline`, an ISO 8601 day or time, becomes a question. Raises InvalidPlan, and ConfigurationError for a file
+        that is no plan and a deadline that is no time.
         """
-        return Run(self.runs, created(self.runs, work, objective, items_of(context)))
+        return Run(self.runs, created(self.runs, work, objective, items_of(context), deadline=deadline))
 
     def resume(self, run: str) -> "Run":
         """Goes on with a run that stopped; one that has ended is only reported. Raises UnknownRun."""
@@ -109,51 +122,6 @@ class Coordinator:
         """The compiled graph, for drawing and inspection."""
         settings = self.runs.settings or Settings()
         return sentence(roster_with(), settings.budget).compile()
-
-
-@dataclass(frozen=True)
-class OpenQuestion:
-    """A question of a run with the means to answer it."""
-
-    question: Question
-    ledger: Ledger
-
-    @property
-    def id(self) -> str:
-        """The question's id."""
-        return self.question.id
-
-    @property
-    def text(self) -> str:
-        """What is asked, with the dossier."""
-        return self.question.text
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """The decisions it takes."""
-        return self.question.choices
-
-    def answer(
-        self,
-        decision: Choice,
-        text: str = "",
-        *,
-        by: str = "user",
-        items: Sequence[str] = (),
-        expires: date | None = None,
-    ) -> None:
-        """Answers it; `items` and `expires`, the last day it holds, are for waive.
-
-        Raises BadAnswer when it does not take that, or nothing waits for an answer any more.
-        """
-        given = {"decision": decision, "text": text, "by": by, "items": tuple(items), "expires": expires}
-        try:
-            answer = Answer.model_validate(given)
-        except ValidationError as error:
-            wrong = ", ".join(f"{found['loc'][0]} {found['input']!r}" for found in error.errors())
-            msg = f"{self.id} takes {', '.join(self.choices)}, not {wrong}"
-            raise BadAnswer(msg) from error
-        self.ledger.answer(self.id, answer)
 
 
 class Run:

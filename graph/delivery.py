@@ -8,9 +8,10 @@ from backend_coordinator.domain.failure import Failure, FailureClass
 from backend_coordinator.graph.answers import Means, answer_to
 from backend_coordinator.graph.state import TaskState, TaskUpdate
 from backend_coordinator.graph.updates import failing
-from backend_coordinator.nodes import dependencies
+from backend_coordinator.nodes import approval, contract_protocol, dependencies
 from backend_coordinator.nodes.inspect import digest, inspect_delivery, keep_verdicts
 from backend_coordinator.nodes.merge import merge_delivery
+from backend_coordinator.nodes.schema_protocol import hand_over
 
 
 async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -38,15 +39,21 @@ async def inspect(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
 
 
 async def approve(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
-    """What the delivery adds to the manifests goes by the approval policy, whatever was claimed about it."""
+    """What the delivery touches and what it adds goes by the approval policy, whatever was claimed about it."""
     run, delivery = runtime.context.run, state.delivery
     assert delivery is not None
     added = await dependencies.new_dependencies(run, state.base, delivery)
-    if not added:
-        return {}
-    if refused := await asked(state, runtime, tuple(added), delivery.summary):
-        return failing(state, runtime.context, dependencies.refused_lines(added, refused), digest(delivery))
-    return {"delivery": dependencies.admitted(run, delivery, added)}
+    new = await dependencies.unapproved(run, delivery, added)
+    found = await approval.touched(run, state.base, delivery, new)
+    if refused := approval.refusal(run, state.task, found):
+        return failing(state, runtime.context, refused, digest(delivery))
+    found = approval.undecided(run, delivery, found)
+    question = approval.question_about(run, state.task, state.base, delivery, found, added=new) if found else None
+    if question is not None:
+        answer = await answer_to(question, runtime, state.task.id)
+        if answer.decision == "reject":
+            return failing(state, runtime.context, approval.rejected(found, answer), digest(delivery))
+    return {"delivery": dependencies.admitted(run, delivery, added)} if added else {}
 
 
 async def asked(state: TaskState, runtime: Runtime[Means], names: Sequence[str], why: str) -> str | None:
@@ -54,12 +61,28 @@ async def asked(state: TaskState, runtime: Runtime[Means], names: Sequence[str],
     run = runtime.context.run
     question = dependencies.question_about(run, state.task, names, why)
     answer = await answer_to(question, runtime, state.task.id) if question else None
-    return dependencies.refusal(run, answer) if names else None
+    refused = dependencies.refusal(run, answer) if names else None
+    if refused and answer is None:
+        approval.note_refused(run, {"dependencies": refused}, state.task.id)
+    return refused
 
 
 async def validate(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Those who will use a contract say whether they can (API Contract Coordination); what needs it waits."""
-    return {}
+    run, task, delivery = runtime.context.run, state.task, state.delivery
+    assert delivery is not None
+    if "validate_contract" not in task.steps:
+        return {}
+    shared = await contract_protocol.share(run, task, delivery)
+    if not shared.files or not contract_protocol.has_validator(run):
+        contract_protocol.not_validated(run, task, state.specialist, shared)
+        return {}
+    question = contract_protocol.question_about(run, task, state.specialist, shared)
+    answer = await answer_to(question, runtime, task.id)
+    if answer.decision == "approve":
+        return {"delivery": contract_protocol.accepted(run, task, delivery, shared, answer)}
+    failure = contract_protocol.rejected(run, task, state.specialist, shared, answer)
+    return failing(state, runtime.context, failure, digest(delivery))
 
 
 async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
@@ -70,5 +93,7 @@ async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         run, state.task, state.delivery, waived=frozenset(waiver.item for waiver in state.waived)
     )
     if failure is None:
-        return {"ending": "merged"}
+        plan = runtime.context.conductor.plan
+        assert plan is not None
+        return {"ending": "merged", "delivery": await hand_over(run, plan, state.task, state.delivery, state.base)}
     return {**failing(state, runtime.context, failure), "fresh": True}

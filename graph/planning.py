@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backend_coordinator.domain.context import ContextItem
-from backend_coordinator.domain.objective import Analysis, Objective, RepositoryFacts
+from backend_coordinator.domain.objective import Analysis, Objective, RepositoryFacts, moment
 from backend_coordinator.domain.plan import Finding, Plan
 from backend_coordinator.domain.roster import Roster
-from backend_coordinator.errors import InvalidPlan
+from backend_coordinator.errors import ConfigurationError, InvalidPlan
 from backend_coordinator.graph.runs import Runs
 from backend_coordinator.nodes.analyse import analyse
 from backend_coordinator.nodes.decompose import decompose
@@ -55,18 +55,30 @@ def check_file(runs: Runs, file: Path) -> tuple[PlanFile, Examined]:
     return given, examine(given.draft, roster, facts=facts)
 
 
-def created(runs: Runs, work: str | Plan | Path, objective: str | None, items: tuple[ContextItem, ...]) -> str:
+def created(
+    runs: Runs,
+    work: str | Plan | Path,
+    objective: str | None,
+    items: tuple[ContextItem, ...],
+    *,
+    deadline: str | None = None,
+) -> str:
     """A new run for an objective, a plan or its file, not yet driven; what is mended in a file is noted for its report.
 
-    Raises what `Runs.create` does, and ConfigurationError for a file that is no plan.
+    Raises what `Runs.create` does, and ConfigurationError for a file that is no plan and a deadline that is no time.
     """
+    try:
+        _ = deadline and moment(deadline)
+    except ValueError as error:
+        msg = f"deadline {deadline!r} is no day or time such as 2026-12-31 or 2026-12-31T17:00+01:00"
+        raise ConfigurationError(msg) from error
     findings: tuple[Finding, ...] = ()
     if isinstance(work, Path):
         given, (roster, facts) = read_plan(work), _ground(runs)
         work, findings = compile_plan(given.draft, roster, facts=facts)
     plan = work if isinstance(work, Plan) else None
     text = objective or ("; ".join(task.title for task in plan.tasks) if plan else str(work))
-    run = runs.create(Objective(text=text, context=items), plan=plan)
+    run = runs.create(Objective(text=text, context=items, deadline=deadline), plan=plan)
     if findings:
         runs.ledger(run).note(NOTE, as_note(findings))
     return run

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from backend_coordinator.domain.question import Answer
 from backend_coordinator.graph.routing import unfinished
 from backend_coordinator.graph.state import RunState
 from backend_coordinator.nodes.context import RunContext
+from backend_coordinator.nodes.ledger import Ledger
 from backend_coordinator.nodes.limits import demand_limits
 from backend_coordinator.nodes.try_models import demand_models, try_models
-from backend_coordinator.settings import Settings, load_settings
+from backend_coordinator.settings import Preset, Settings, load_settings, with_approval
 
 
 def with_present_models(recorded: Settings, given: Settings | None, workspace: Path) -> Settings:
@@ -19,6 +21,20 @@ def with_present_models(recorded: Settings, given: Settings | None, workspace: P
     """
     now = given or load_settings(workspace)
     return recorded.model_copy(update={"model": now.model, "models": now.models, "services": now.services})
+
+
+def set_preset(ledger: Ledger, preset: Preset) -> None:
+    """Gives a run that has not ended another preset of the approval policy.
+
+    Questions about subjects that go ahead by themselves then are closed: nothing waits for them any more.
+    """
+    recorded = Settings.model_validate_json(ledger.noted("settings") or "{}")
+    settings = with_approval(recorded, preset)
+    ledger.note("settings", settings.model_dump_json(exclude={"services"}))
+    free = Answer(decision="approve", text=f"approval is {preset} now", by="approval policy")
+    for question in ledger.open_questions():
+        if question.subjects and all(settings.approval.policy(each) == "auto" for each in question.subjects):
+            ledger.close(question.id, free)
 
 
 async def demand_ready(context: RunContext, state: RunState | None) -> None:

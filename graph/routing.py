@@ -74,7 +74,9 @@ def after_rung(state: TaskState) -> str:
         return "inspect"
     if action == "waive":
         return "approve" if state.failure is None else "ladder"
-    return "give_up" if action in ("give_up", "abandon", "abort") else "brief"
+    if action == "wait":
+        return "wait"
+    return "give_up" if action in ("split", "give_up", "abandon", "abort") else "brief"
 
 
 def after_consent(state: TaskState) -> str:

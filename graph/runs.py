@@ -6,8 +6,9 @@ import re
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from pydantic import ValidationError
 from backend_coordinator.domain.events import RunResumed, RunStarted, TaskStarted
 from backend_coordinator.domain.objective import Objective
 from backend_coordinator.domain.plan import Plan
+from backend_coordinator.domain.question import Answerer
 from backend_coordinator.domain.report import Report
-from backend_coordinator.errors import ConfigurationError, DamagedRun, NewerDatabase, UnknownRun, Waiting
+from backend_coordinator.errors import ConfigurationError, UnknownRun, Waiting
 from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.build import sentence
 from backend_coordinator.graph.conductor import Conductor
@@ -28,9 +30,10 @@ from backend_coordinator.graph.slots import process_share
 from backend_coordinator.graph.standing import finished_siblings, note_parts, standing
 from backend_coordinator.graph.state import STATE_VERSION, RunUpdate
 from backend_coordinator.nodes import records
+from backend_coordinator.nodes.amend import as_amended
 from backend_coordinator.nodes.brief import context_items
 from backend_coordinator.nodes.context import RunContext, ours
-from backend_coordinator.nodes.damage import telling
+from backend_coordinator.nodes.damage import telling, unreadable
 from backend_coordinator.nodes.doubts import settle
 from backend_coordinator.nodes.gates.inspection import VerdictCache
 from backend_coordinator.nodes.ledger import Ledger
@@ -74,6 +77,8 @@ class Runs:
     clock: Clock = CLOCK
     database: str | None = None
     """A PostgreSQL address for the tables of new runs; empty: files; None: what the environment says."""
+    answers: Mapping[str, Answerer] = field(default_factory=dict)
+    """Who is bound to answer questions in a person's place."""
 
     @property
     def folder(self) -> Path:
@@ -111,7 +116,7 @@ class Runs:
         try:
             return Report.model_validate_json(path.read_bytes()) if path.is_file() else None
         except ValidationError as error:
-            raise _unreadable(run, path, error) from error
+            raise unreadable(run, path, error) from error
 
     def create(self, objective: Objective, *, plan: Plan | None = None, run: str | None = None) -> str:
         """A new run on the workspace's HEAD (or `base`), not yet driven; one of the id `run` is left as it is.
@@ -198,6 +203,7 @@ class Runs:
             merging=asyncio.Lock(),
             verdicts=VerdictCache(folder / "verdicts", redact=redact),
             clock=self.clock,
+            answers=self.answers,
         )
 
 
@@ -250,7 +256,9 @@ async def advance(app: Any, config: RunnableConfig, context: RunContext) -> bool
         conductor = Conductor(share)
         if state is not None and state.plan is not None:
             results = {**state.results, **finished_siblings(tasks)}
-            conductor.open(state.plan, results, context_items(context, state.analysis, state.facts))
+            conductor.open(
+                as_amended(context.ledger, state.plan), results, context_items(context, state.analysis, state.facts)
+            )
             if any(q.answer and q.answer.decision == "abort" for q in context.ledger.questions()):
                 conductor.abort({event.task for _, event in context.ledger.events() if isinstance(event, TaskStarted)})
         begin = None if state is not None else _beginning(context)
@@ -280,16 +288,6 @@ def _started(context: RunContext) -> RunStarted:
         model=model_name(context.model),
         sandbox=context.sandbox.level,
     )
-
-
-def _unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationError:
-    known = Report.model_fields["format"].default
-    for found in error.errors():
-        if found["loc"] == ("format",):
-            msg = f"the report of run {run} has format {found['input']}, this program knows {known}"
-            return NewerDatabase(f"{msg}: upgrade backend-coordinator")
-    msg = f"the report of run {run}, {path}, is damaged: restore it from a backup, or read report.md beside it"
-    return DamagedRun(msg)
 
 
 def _noted(ledger: Ledger, name: str, run: str) -> str:

@@ -1,6 +1,7 @@
 """One specialist's way through one task: brief, work, inspect, merge, and the four rungs of the ladder."""
 
 import time
+from functools import partial
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -14,7 +15,7 @@ from backend_coordinator.errors import ModelUnavailable
 from backend_coordinator.graph.answers import Means, answer_to
 from backend_coordinator.graph.delivery import approve, inspect, merge, validate
 from backend_coordinator.graph.routing import RUNGS, after_consent, after_inspection, after_rung, after_work, climb
-from backend_coordinator.graph.rungs import give_up, ladder, level_1, level_2, level_3, level_4
+from backend_coordinator.graph.rungs import give_up, ladder, level_1, level_2, level_3, level_4, wait
 from backend_coordinator.graph.state import TaskState, TaskUpdate
 from backend_coordinator.graph.updates import failing, items_of, screen_of
 from backend_coordinator.nodes.brief import assign, assigned, fresh_tree, kept_tree
@@ -61,6 +62,8 @@ async def work(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
         began=time.monotonic() - state.seconds,
         aborted=lambda: runtime.context.conductor.aborted,
         screen=screen_of(state, runtime.context),
+        before=partial(screen_of, state, runtime.context),
+        known=items_of(state, runtime.context),
     )
     mended = times_mended(run.ledger)
     try:
@@ -119,7 +122,7 @@ def specialist_flow(budget: LevelBudget) -> Flow:
     """The compiled flow that every specialist's node runs; `budget` bounds each rung."""
     graph = StateGraph(TaskState, context_schema=Means)
     rungs = (level_1, level_2, level_3, level_4)
-    for step in (brief, work, consent, inspect, approve, validate, merge, ladder, *rungs, give_up):
+    for step in (brief, work, consent, inspect, approve, validate, merge, ladder, *rungs, wait, give_up):
         graph.add_node(step.__name__, step)
     graph.add_edge(START, "brief")
     graph.add_edge("brief", "work")
@@ -130,8 +133,9 @@ def specialist_flow(budget: LevelBudget) -> Flow:
     graph.add_conditional_edges("validate", lambda s: "ladder" if s.failure else "merge", ["merge", "ladder"])
     graph.add_conditional_edges("merge", lambda s: END if s.ending else "ladder", [END, "ladder"])
     graph.add_conditional_edges("ladder", lambda s: climb(s, budget), [*RUNGS, "give_up"])
-    after = ["ladder", "brief", "inspect", "approve", "give_up", "consent"]
+    after = ["ladder", "brief", "inspect", "approve", "give_up", "wait", "consent"]
     for rung in RUNGS:
         graph.add_conditional_edges(rung, after_rung, after)
+    graph.add_conditional_edges("wait", lambda s: "give_up" if s.ending else "brief", ["give_up", "brief"])
     graph.add_edge("give_up", END)
     return graph.compile()

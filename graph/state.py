@@ -72,7 +72,7 @@ class Job(_State):
     task: str
 
 
-Ending = Literal["merged", "abandoned", "given_up", "aborted"]
+Ending = Literal["merged", "abandoned", "given_up", "aborted", "split"]
 
 
 class TaskState(_State):
@@ -101,6 +101,7 @@ class TaskState(_State):
 class TaskUpdate(TypedDict, total=False):
     """What a step of the flow changes."""
 
+    task: Task
     specialist: str
     attempt: int
     base: str

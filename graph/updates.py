@@ -9,8 +9,10 @@ from backend_coordinator.domain.plan import Plan, Task
 from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.graph.answers import Means
 from backend_coordinator.graph.state import TaskState, TaskUpdate
+from backend_coordinator.nodes.amend import keep_amended, tell_change, with_task
 from backend_coordinator.nodes.brief import items_from
 from backend_coordinator.nodes.levels import Step
+from backend_coordinator.nodes.review import Scene
 from backend_coordinator.nodes.screen import Screen
 from backend_coordinator.nodes.screening import screen_for
 
@@ -60,11 +62,30 @@ def failing(state: TaskState, means: Means, failure: Failure, delivered: str = "
     return {"failure": failure, "attempts": (*state.attempts, attempt)}
 
 
+def scene_of(state: TaskState, means: Means) -> Scene:
+    """What stands when the task's failure is reviewed; the plan has the task as this state does."""
+    plan = means.conductor.plan
+    assert plan is not None
+    return Scene(Plan(tasks=with_task(plan, state.task)), means.conductor.results, screen_of(state, means))
+
+
+def amend(state: TaskState, means: Means, step: Step, by: str) -> None:
+    """Makes the task that a rung amended part of the plan, for everybody and for a process that comes after this."""
+    if step.task is None:
+        return
+    before = scene_of(state, means).plan
+    means.conductor.plan = Plan(tasks=with_task(before, step.task))
+    keep_amended(means.run.ledger, step.task)
+    tell_change(means.run, before, means.conductor.plan, of=state.task.id, by=by)
+
+
 def stepped(state: TaskState, means: Means, step: Step) -> TaskUpdate:
     """A rung was taken; what a person said is for the specialist as it is."""
     person = step.escalation.level is Level.STRATEGIC_ESCALATION
     screen = Screen({}, frozenset()) if person else screen_of(state, means)
     update: TaskUpdate = {"escalations": (*state.escalations, screen.value(step.escalation))}
+    if step.task is not None:
+        update["task"] = step.task
     if step.failure is not None:
         update["failure"] = screen.value(step.failure)
     if step.guidance is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from backend_coordinator.domain.context import ContextItem
 from backend_coordinator.domain.objective import Objective
+from backend_coordinator.domain.question import Answerer
 from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.errors import ConfigurationError, UnknownSpecialist
 from backend_coordinator.nodes.gates.inspection import VerdictCache
@@ -53,6 +54,8 @@ class RunContext:
     steps: Steps = field(default_factory=Steps)
     """What is under way, and whether more may begin."""
     fetcher: Fetcher = FETCHER
+    answers: Mapping[str, Answerer] = field(default_factory=dict)
+    """Who is bound to answer questions, by the name that they are addressed to."""
 
     def model_of(self, specialist: Specialist | None = None) -> "BaseChatModel":
         """The model that settings name for the specialist, else its file, else the run's; None is the coordinator."""
@@ -74,6 +77,12 @@ class RunContext:
         """What the user gave this run's specialists to know."""
         noted = self.ledger.noted("objective_json")
         return Objective.model_validate_json(noted).context if noted else ()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the objective's deadline has passed."""
+        noted = self.ledger.noted("objective_json")
+        return noted is not None and Objective.model_validate_json(noted).overdue(self.clock.wall())
 
     def transcript(self, name: str) -> Transcript:
         """The journal called `name`, such as `backend-T001-1` or `analysis`."""

@@ -55,8 +55,8 @@ def rows(calls: Sequence[ModelCalled], took: Spent) -> Iterator[tuple[str, ...]]
     """The table of a run's usage under HEADINGS: its shares, then coordination and work, then all."""
     sums = {"coordination": took.coordination, "work": took.work, "all": took.total}
     for name, used in {**shares(calls), **sums}.items():
-        tokens = (_known(f"{n}", used, used.uncounted_calls) for n in _tokens(used))
-        yield name, str(used.model_calls), str(used.retries), *tokens, money(used), f"{used.seconds:.1f}"
+        parts = (_known(f"{n}", used, used.uncounted_calls) for n in _tokens(used))
+        yield name, str(used.model_calls), str(used.retries), *parts, money(used), f"{used.seconds:.1f}"
 
 
 def remarks(calls: Sequence[ModelCalled], total: Usage) -> Iterator[str]:
@@ -83,15 +83,19 @@ def parts_in_words(coordination: Usage, work: Usage) -> str:
     """Tokens and seconds of coordination and of work in a line; those of tools are told apart."""
     told = []
     for name, used in (("coordination", coordination), ("work", work)):
-        tokens = _known(f"{used.input_tokens + used.output_tokens}", used, used.uncounted_calls)
         tools = f", tools {used.tool_seconds:.1f} s" if used.tool_calls else ""
-        told.append(f"{name} {tokens} tokens, {used.seconds:.1f} s{tools}")
+        told.append(f"{name} {tokens(used)} tokens, {used.seconds:.1f} s{tools}")
     return "; ".join(told)
 
 
 def money(used: Usage) -> str:
     """US dollars."""
     return _known("$" + f"{used.money:.6f}".rstrip("0").rstrip("."), used, used.unpriced_calls)
+
+
+def tokens(used: Usage) -> str:
+    """Tokens in and out; what nobody counted is unknown."""
+    return _known(f"{used.input_tokens + used.output_tokens}", used, used.uncounted_calls)
 
 
 def _tokens(used: Usage) -> tuple[int, int, int]:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend_coordinator.errors import ConfigurationError, DamagedRun
+from pydantic import ValidationError
+
+from backend_coordinator.domain.report import Report
+from backend_coordinator.errors import ConfigurationError, DamagedRun, NewerDatabase
 from backend_coordinator.nodes.workspace.git import run_git
 from backend_coordinator.nodes.workspace.user_repository import BRANCHES
 
@@ -49,6 +52,17 @@ def damaged(file: Path, why: str, *, folder: Path | None = None) -> DamagedRun:
     published = run_git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}", cwd=folder).stdout.strip()
     kept = f"; what was merged is on {branch}" if published else ""
     return DamagedRun(f"run {run}: {file} {why}: restore it from a backup, or start a new run{kept}")
+
+
+def unreadable(run: str, path: Path, error: ValidationError) -> ConfigurationError:
+    """What to raise for a report that is of a newer format, or damaged."""
+    known = Report.model_fields["format"].default
+    for found in error.errors():
+        if found["loc"] == ("format",):
+            msg = f"the report of run {run} has format {found['input']}, this program knows {known}"
+            return NewerDatabase(f"{msg}: upgrade backend-coordinator")
+    msg = f"the report of run {run}, {path}, is damaged: restore it from a backup, or read report.md beside it"
+    return DamagedRun(msg)
 
 
 def _told(file: Path, error: sqlite3.Error) -> ConfigurationError:

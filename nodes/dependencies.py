@@ -140,12 +140,17 @@ def _manifest(tree: Tree) -> str:
 
 
 async def new_dependencies(context: RunContext, base: str, delivery: Delivery) -> Mapping[str, str]:
-    """Requirement lines by name that a delivery's manifests declare, those of its base do not, and nobody approved."""
+    """Requirement lines by name that a delivery's manifests declare and those of its base do not."""
     trees = [await in_thread(context.repository.tree, commit) for commit in (base, delivery.commit)]
     before, after = [await in_thread(_named, tree) for tree in trees]
     added = {name: line for name, line in after.items() if name not in before}
-    added = added or await in_thread(_only_locked, *trees)
-    approved = await _approved(context, trees[1]) if added else frozenset()
+    return added or await in_thread(_only_locked, *trees)
+
+
+async def unapproved(context: RunContext, delivery: Delivery, added: Mapping[str, str]) -> Mapping[str, str]:
+    """Those of the `added` lines to whose names nobody agreed yet."""
+    head = await in_thread(context.repository.tree, delivery.commit)
+    approved = await _approved(context, head) if added else frozenset()
     return {name: line for name, line in added.items() if name not in approved}
 
 
@@ -164,7 +169,9 @@ def _only_locked(base: Tree, head: Tree) -> dict[str, str]:
 
 async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
     """Names of distributions a person already agreed to, by their own name or by a module that they bring."""
-    agreed = [q.items for q in context.ledger.questions() if q.items and q.answer and q.answer.decision == "approve"]
+    agreed = [
+        q.items for q in context.ledger.questions() if q.items and q.answer and q.answer.decision.startswith("approve")
+    ]
     names = [name for items in agreed for name in items]
     environment = await context.environment(head.path)
     found = [await _owners(environment, unit, names) for unit in environment.units if names and unit.python]
@@ -174,7 +181,7 @@ async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
 
 def question_about(context: RunContext, task: Task, names: Sequence[str], why: str) -> Question | None:
     """What a person is asked about new dependencies; None where nothing is new or the policy decides by itself."""
-    if not names or context.settings.approval.dependencies != "ask":
+    if not names or not context.settings.approval.asks("dependencies") or "dependencies" in context.ledger.freed():
         return None
     seed = f"{context.run}/{task.id}/dependencies/{' '.join(sorted(names))}"
     return Question(
@@ -186,6 +193,7 @@ def question_about(context: RunContext, task: Task, names: Sequence[str], why: s
         text=context.redact(f"{task.id} ({task.title}) needs a new dependency: {', '.join(names)}. Why: {why}"),
         choices=("approve", "reject"),
         items=tuple(names),
+        subjects=("dependencies",),
     )
 
 
@@ -193,7 +201,7 @@ def refusal(context: RunContext, answer: Answer | None) -> str | None:
     """Why new dependencies may not be used, or None where they may."""
     if answer is not None and answer.decision != "approve":
         return f"{answer.by} said no. {answer.text}".strip()
-    return "approval.dependencies is deny" if context.settings.approval.dependencies == "deny" else None
+    return context.settings.approval.refuses("dependencies")
 
 
 def advice(recovery: Recovery, refused: str | None) -> str:

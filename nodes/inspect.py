@@ -60,6 +60,8 @@ async def inspect_delivery(
         summary=delivery.summary,
         artifacts=len(changes),
         changes=changes,
+        claimed=sum(claim.met for claim in delivery.claims),
+        criteria=len(task.acceptance_criteria),
         decisions=delivery.decisions,
     )
     context.ledger.record(told)

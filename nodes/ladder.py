@@ -1,5 +1,6 @@
 """The escalation ladder as data: a class of failure is one row, and one function reads the table."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -52,11 +53,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-SURVIVING: tuple[tuple[str, str, FailureClass], ...] = (
-    ("S", "", F.SECURITY_CONCERN),
-    ("A7", "while the version is still", F.BREAKING_CHANGE),
-)
-"""Failed items, by how their id begins and what was found, that go to Level 4 as this class after Level 1."""
+class Survivor(NamedTuple):
+    """A failed item, by how its id begins and what was found (a pattern), and the class it has after Level 1."""
+
+    items: str
+    sign: str
+    failure: FailureClass
+
+
+SURVIVING: tuple[Survivor, ...] = (
+    Survivor("S", "", F.SECURITY_CONCERN),
+    Survivor("A7", "while the version is still", F.BREAKING_CHANGE),
+    Survivor("D", "", F.DATABASE_DESIGN),
+    Survivor("A3", "does not declare|declares neither", F.API_CONTRACT_MISMATCH),
+    Survivor("O1", "not in the contract|has no route|the (?:route|contract) (?:has|does)|on one side only",
+             F.API_CONTRACT_MISMATCH),
+    Survivor("P", "", F.PERFORMANCE_ISSUE),
+)  # fmt: skip
+"""What a failed item that its author cannot mend is a case of (Error Escalation Protocol): others exhaust retries."""
 
 _OWN_TRIES = frozenset({F.MERGE_CONFLICT, F.MISSING_DEPENDENCY})
 """Classes with Level 1 tries of their own, since neither is a mistake in the code."""
@@ -72,9 +86,10 @@ def next_level(
 ) -> Level | None:
     """The rung this failure takes next, or None when every budget from there on is spent.
 
-    Level 1 that did not help leads to the coordinator (Level 3), not to a peer; a failed item of SURVIVING leads to
-    Level 4. A class never takes a lower rung than before, and being stuck after advice takes a higher one. A rung
-    that had no answer (`action` None) is never taken again for the same failure.
+    Level 1 that did not help leads to where the class of `surviving` starts. A class never takes a lower rung than
+    before, and being stuck after advice takes a higher one. A rung that had no answer (`action` None) is never taken
+    again for the same failure. What a specialist reports itself starts a rung and is no evidence: it passes nothing,
+    and what the gates found takes no lower rung for it.
     """
     steps = tuple(taken)
     used = _used(failure, steps)
@@ -85,37 +100,51 @@ def next_level(
     helpless = steps[-1].level if steps and steps[-1].action is None else 0
     path = [step for step in Level if step >= lowest and step > helpless]
     if start is Level.SELF_RECOVERY:
-        over = {Level.PEER_CONSULTATION, *([Level.COORDINATOR_REVIEW] if _surviving(failure) else [])}
-        path = [step for step in path if step not in over]
+        beyond = rule_of(surviving(failure, rules), rules).level
+        path = [step for step in path if step is Level.SELF_RECOVERY or step >= beyond]
     return next((step for step in path if used[step] < budget.of(step)), None)
 
 
-def risen(dossier: Dossier, budget: LevelBudget, rules: Sequence[Rule] = RULES) -> Failure:
-    """The failure under the class it takes on once Level 1 can do no more: a class of SURVIVING, or exhausted retries.
+def risen(dossier: Dossier, budget: LevelBudget, rules: Sequence[Rule] = RULES, *, late: bool = False) -> Failure:
+    """The failure under the class it takes on once Level 1 can do no more: that of `surviving`.
 
     That is when its tries are spent, or when an earlier attempt came back with exactly this finding: to say it again
-    would tell its author nothing new. A conflict is with something else each time.
+    would tell its author nothing new. A conflict is with something else each time. After the objective's deadline
+    (`late`) a failure that has not gone up by itself is a timeline concern (When to Escalate), once for a task.
     """
-    failure, grave = dossier.failure, _surviving(dossier.failure)
-    if failure.kind is FailureClass.STUCK and grave:
-        return failure.model_copy(update={"kind": grave})
+    failure = dossier.failure
+    kind = _risen(dossier, budget, rules)
+    told = any(step.failure is FailureClass.TIMELINE for step in dossier.escalations)
+    if late and not told and rule_of(kind, rules).level < Level.STRATEGIC_ESCALATION:
+        kind = FailureClass.TIMELINE
+    return failure if kind is failure.kind else failure.model_copy(update={"kind": kind})
+
+
+def _risen(dossier: Dossier, budget: LevelBudget, rules: Sequence[Rule]) -> FailureClass:
+    failure, grave = dossier.failure, surviving(dossier.failure, rules)
+    if failure.kind is FailureClass.STUCK and rule_of(grave, rules).level is Level.STRATEGIC_ESCALATION:
+        return grave
     if rule_of(failure.kind, rules).level is not Level.SELF_RECOVERY:
-        return failure
+        return failure.kind
     spent = _used(failure, dossier.escalations)[Level.SELF_RECOVERY] >= budget.of(Level.SELF_RECOVERY)
     known = [_finding(attempt.failure) for attempt in dossier.attempts[:-1]]
-    if not spent and (_finding(failure) not in known or failure.kind is FailureClass.MERGE_CONFLICT):
-        return failure
-    return failure.model_copy(update={"kind": grave or FailureClass.RETRIES_EXHAUSTED})
+    repeated = _finding(failure) in known and failure.kind is not FailureClass.MERGE_CONFLICT
+    return grave if spent or repeated else failure.kind
+
+
+def surviving(failure: Failure, rules: Sequence[Rule] = RULES) -> FailureClass:
+    """The class that the failed items have after Level 1: of several the gravest, the one that starts highest.
+
+    Where no item has a row in SURVIVING the retries are exhausted.
+    """
+    rows = [row for row in SURVIVING if any(item.startswith(row.items) for item in failure.items)]
+    kinds = [row.failure for row in rows if re.search(row.sign, failure.detail)]
+    return max(kinds, key=lambda kind: rule_of(kind, rules).level, default=FailureClass.RETRIES_EXHAUSTED)
 
 
 def _finding(failure: Failure) -> tuple[FailureClass, list[str]]:
     """What was found, without the commands that found it, which count the files they read."""
     return failure.kind, [line for line in failure.detail.splitlines() if not line.startswith("$ ")]
-
-
-def _surviving(failure: Failure) -> FailureClass | None:
-    rows = (row for row in SURVIVING if any(item.startswith(row[0]) for item in failure.items))
-    return next((kind for _, sign, kind in rows if sign in failure.detail), None)
 
 
 def _used(failure: Failure, steps: Sequence[Escalation]) -> Counter[Level]:
@@ -130,9 +159,21 @@ def peer_for(
     asked: Iterable[str] = (),
     rules: Sequence[Rule] = RULES,
 ) -> Specialist | None:
-    """Whom to consult: the ladder's peer, then the author's own table; never the author, nobody twice."""
-    named = [rule_of(failure.kind, rules).peer]
-    named += [to for route in author.escalates_to if route.failure is failure.kind for to in route.to]
+    """Whom to consult: the ladder's peer, then the author's own table; never the author, nobody twice.
+
+    Of several rows of that table for the class those come first whose situation, or whose member's expertise, has most
+    words of the failure.
+    """
+    about = _words(f"{failure.summary} {failure.detail}")
+    own = [(route, to) for route in author.escalates_to if route.failure is failure.kind for to in route.to]
+    members = [(roster.get(to), route.when) for route, to in own if to in roster]
+    members.sort(key=lambda row: -len(about & _words(" ".join((row[1], *row[0].expertise)))))
+    first = rule_of(failure.kind, rules).peer
+    named = [*([roster.get(first)] if first and first in roster else []), *(member for member, _ in members)]
     excluded = {author.name, *asked}
-    members = (roster.get(name) for name in named if name and name in roster)
-    return next((m for m in members if m.name not in excluded and m.role != "external"), None)
+    return next((m for m in named if m.name not in excluded and m.role != "external"), None)
+
+
+def _words(text: str) -> frozenset[str]:
+    """The words of a text that carry meaning, by how they begin."""
+    return frozenset(word[:5] for word in re.findall(r"[a-z0-9]{4,}", text.lower()))

@@ -111,6 +111,11 @@ class Ledger:
             for body, answer in rows
         )
 
+    def freed(self) -> frozenset[str]:
+        """The subjects of the approval policy that a person let go ahead for the rest of the run."""
+        given = [q for q in self.questions() if q.answer and q.answer.decision == "approve_run"]
+        return frozenset(subject for question in given for subject in question.subjects)
+
     def open_questions(self) -> tuple[Question, ...]:
         """Those that still wait."""
         return tuple(q for q in self.questions() if q.answer is None)

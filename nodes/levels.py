@@ -2,22 +2,26 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextItem, Message
 from backend_coordinator.domain.events import Escalated, Noticed
 from backend_coordinator.domain.failure import Action, Dossier, Escalation, Failure, FailureClass, Level
-from backend_coordinator.domain.plan import Task
+from backend_coordinator.domain.plan import Part, Task
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.roster import Specialist
 from backend_coordinator.domain.verdict import Waiver
-from backend_coordinator.errors import ModelCallFailed, UnknownSpecialist
+from backend_coordinator.errors import ModelCallFailed
+from backend_coordinator.nodes.amend import unsound
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.brief import GATES, told_for_call, told_to_peer
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.dependencies import Recovery, advice
+from backend_coordinator.nodes.formats import rendered, typed_question
 from backend_coordinator.nodes.ladder import peer_for
+from backend_coordinator.nodes.progress import told_progress
+from backend_coordinator.nodes.review import Review, Scene, amended, assignable, unusable
 from backend_coordinator.nodes.screen import Screen
 from backend_coordinator.prompts.loader import coordinator_prompt
 
@@ -27,13 +31,17 @@ COORDINATOR = "backend-coordinator"
 class Step(NamedTuple):
     """One rung taken: the record of it, guidance for the next attempt, and who makes it if not the same.
 
-    `failure` is what the failure turned out to be, where the rung found that out.
+    `failure` is what the failure turned out to be, where the rung found that out; `task` is the task as it was
+    amended, `parts` are what takes its place, `minutes` how long it waits.
     """
 
     escalation: Escalation
     guidance: Message | None = None
     reassigned: str | None = None
     failure: Failure | None = None
+    task: Task | None = None
+    parts: tuple[Part, ...] = ()
+    minutes: int = 0
 
 
 class Guidance(Value):
@@ -41,14 +49,6 @@ class Guidance(Value):
 
     can_help: bool
     guidance: str = ""
-
-
-class Review(Value):
-    """The coordinator's decision on a dossier; `to` names the new specialist for reassign."""
-
-    action: Literal["guide", "reassign", "escalate", "give_up"]
-    text: str
-    to: str | None = None
 
 
 def self_recovery(context: RunContext, task: Task, author: Specialist, failure: Failure, more: str = "") -> Step:
@@ -96,7 +96,7 @@ async def consult(
     """
     asked = [step.asked for step in dossier.escalations if step.level is Level.PEER_CONSULTATION]
     peer = peer_for(dossier.failure, author, context.roster, asked)
-    text = _consultation(task, author, dossier.failure)
+    text = _consultation(task, author, dossier)
     if peer is None:
         step = _record(
             task,
@@ -127,14 +127,42 @@ async def consult(
     return Step(step, Message(author=peer.name, text=answer.guidance))
 
 
+def remarks(context: RunContext, task: Task, author: Specialist, dossier: Dossier) -> Step:
+    """Level 2 of a failure that somebody found and explained: their remarks are the answer, once."""
+    failure = dossier.failure
+    step = _record(
+        task,
+        Level.PEER_CONSULTATION,
+        failure,
+        asked=failure.by,
+        asked_by=author.name,
+        question=failure.summary,
+    )
+    if _said(dossier, failure.detail):
+        return _unhelped(context, step, f"said before: {failure.detail}")
+    step = step.model_copy(update={"answer": failure.detail, "action": "guide"})
+    context.ledger.record(Escalated(escalation=step))
+    return Step(step, Message(author=failure.by, text=failure.detail))
+
+
 async def coordinator_review(
-    context: RunContext, task: Task, author: Specialist, dossier: Dossier, items: Sequence[ContextItem]
+    context: RunContext,
+    task: Task,
+    author: Specialist,
+    dossier: Dossier,
+    items: Sequence[ContextItem],
+    *,
+    scene: Scene,
 ) -> Step:
-    """Level 3: the coordinator reads the dossier and guides, reassigns, escalates or gives up."""
+    """Level 3: the coordinator reads the dossier and decides on one action of `Review`.
+
+    One that cannot be carried out is guidance; an amendment with which the plan would not be sound is no help.
+    """
     people = "\n".join(f"- {m.name}: {m.description}" for m in context.roster.specialists if m.role == "specialist")
     purpose = f"review-{task.id}-{len(dossier.escalations)}"
     known = told_for_call(context, purpose, items)
-    user = context.redact(f"{told_dossier(task, dossier)}{known}\n\nSPECIALISTS:\n{people}")
+    done = told_progress(context.ledger, task.id)
+    user = context.redact(f"{told_dossier(task, dossier)}{done}{known}\n\nSPECIALISTS:\n{people}")
     step = _record(
         task,
         Level.COORDINATOR_REVIEW,
@@ -151,15 +179,19 @@ async def coordinator_review(
     if review.action == "escalate":
         return _unhelped(context, step, review.text)
     action: Action = review.action
-    reassigned = _assignable(context, review, author)
-    if action == "reassign" and reassigned is None:
+    if why := unusable(context, review, task, author, failure=dossier.failure, scene=scene):
         action = "guide"
-        context.ledger.record(Noticed(text=f"{task.id}: {review.to!r} cannot take the task; {author.name} keeps it"))
+        context.ledger.record(Noticed(text=f"{task.id}: {why}; {author.name} keeps it"))
+    changed = amended(review, task, scene)
+    if changed is not None and (refused := unsound(context, scene.plan, changed, scene.results)):
+        return _unhelped(context, step, f"the amendment is refused, {refused}: {review.text}")
     if action == "guide" and _said(dossier, review.text):
         return _unhelped(context, step, f"said before: {review.text}")
     step = step.model_copy(update={"action": action})
     context.ledger.record(Escalated(escalation=step))
-    return Step(step, Message(author=COORDINATOR, text=review.text), reassigned)
+    said, whom = Message(author=COORDINATOR, text=review.text), assignable(context, review, author)
+    parts = review.parts if action == "split" else ()
+    return Step(step, said, whom, task=changed, parts=parts, minutes=review.minutes if action == "wait" else 0)
 
 
 def question_for(context: RunContext, task: Task, dossier: Dossier) -> Question:
@@ -172,14 +204,19 @@ def question_for(context: RunContext, task: Task, dossier: Dossier) -> Question:
         task=task.id,
         asked_by=COORDINATOR,
         text=context.redact(told_dossier(task, dossier)),
-        choices=("guide", "waive", "abandon", "abort") if waivable else ("guide", "abandon", "abort"),
+        choices=("guide", *(("waive",) if waivable else ()), "amend", "abandon", "abort"),
         items=dossier.failure.items,
     )
 
 
-def strategic_escalation(context: RunContext, task: Task, dossier: Dossier, question: Question, answer: Answer) -> Step:
-    """Level 4 answered: guidance, a waiver, or the end of the task or the run."""
-    if answer.decision not in ("guide", "waive", "abandon", "abort"):
+def strategic_escalation(
+    context: RunContext, task: Task, dossier: Dossier, question: Question, answer: Answer, *, scene: Scene
+) -> Step:
+    """Level 4 answered: guidance, a waiver, an amendment, or the end of the task or the run.
+
+    An amendment becomes part of the objective; where the plan would not be sound with it, it is guidance.
+    """
+    if answer.decision not in ("guide", "waive", "amend", "abandon", "abort"):
         msg = f"{answer.decision} is no answer to a Level 4 question"
         raise ValueError(msg)
     step = _record(
@@ -190,9 +227,16 @@ def strategic_escalation(context: RunContext, task: Task, dossier: Dossier, ques
         asked_by=COORDINATOR,
         question=question.text,
     )
-    step = step.model_copy(update={"answer": f"{answer.by}: {answer.text}", "action": answer.decision})
+    decision, changed = answer.decision, None
+    if decision == "amend":
+        changed = task.model_copy(update={"objective": f"{task.objective}\n\nAmended by {answer.by}: {answer.text}"})
+        if why := unsound(context, scene.plan, changed, scene.results):
+            context.ledger.record(Noticed(text=f"{task.id}: what {answer.by} said is guidance, no amendment: {why}"))
+            decision, changed = "guide", None
+    step = step.model_copy(update={"answer": f"{answer.by}: {answer.text}", "action": decision})
     context.ledger.record(Escalated(escalation=step))
-    return Step(step, Message(author=answer.by, text=answer.text) if answer.decision == "guide" else None)
+    told = Message(author=answer.by, text=answer.text) if decision in ("guide", "amend") else None
+    return Step(step, told, task=changed)
 
 
 def waivers(failure: Failure, answer: Answer) -> tuple[Waiver, ...]:
@@ -221,27 +265,14 @@ def told_dossier(task: Task, dossier: Dossier) -> str:
     )
 
 
-def _consultation(task: Task, author: Specialist, failure: Failure) -> str:
-    return (
-        f"QUESTION from {author.name} about {task.id} ({task.title}): {failure.kind}\n"
-        f"WHAT HAPPENED: {failure.summary}\nEVIDENCE:\n{failure.detail or 'none'}\n"
-        "NEED: guidance that lets the author finish the task."
-    )
+def _consultation(task: Task, author: Specialist, dossier: Dossier) -> str:
+    about = f"QUESTION from {author.name} about {task.id} ({task.title})"
+    return f"{about}\n{rendered(typed_question(task, dossier))}"
 
 
 def _said(dossier: Dossier, guidance: str) -> bool:
     """Whether the author was told exactly this before: nothing new, so another attempt would be the same one."""
     return guidance in {step.answer for step in dossier.escalations}
-
-
-def _assignable(context: RunContext, review: Review, author: Specialist) -> str | None:
-    if review.action != "reassign" or review.to is None:
-        return None
-    try:
-        member = context.roster.get(review.to)
-    except UnknownSpecialist:
-        return None
-    return member.name if member.role == "specialist" and member.name != author.name else None
 
 
 def _unhelped(context: RunContext, step: Escalation, why: str) -> Step:

@@ -9,6 +9,8 @@ from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes.context import RunContext
 from backend_coordinator.nodes.gates.application import Application, application_of
 from backend_coordinator.nodes.gates.files import is_measured
+from backend_coordinator.nodes.gates.integration import Integration, integrated
+from backend_coordinator.nodes.gates.openapi import contracts
 from backend_coordinator.nodes.gates.project import run_tests
 from backend_coordinator.nodes.gates.shared import sharing
 from backend_coordinator.nodes.gates.testrun import TestRun, old_failures, operation_of
@@ -26,6 +28,7 @@ class Measured(Value):
     tree: str
     metrics: tuple[Metric, ...]
     failing: tuple[str, ...] = ()
+    integration: Integration = Integration(problem="not measured")
 
 
 async def measure(context: RunContext) -> None:
@@ -50,7 +53,8 @@ async def measure(context: RunContext) -> None:
     except Exception as error:  # noqa: BLE001 - a figure that cannot be had must not end the run
         problem = f"the measurement broke: {type(error).__name__}: {error}"
         run, app = TestRun("none", problem=problem), Application(problem=problem)
-    found = Measured(tree=head.oid, metrics=measured_by(run, app), failing=old)
+    held = integrated(run, contracts(head))
+    found = Measured(tree=head.oid, metrics=measured_by(run, app), failing=old, integration=held)
     context.ledger.note(_NOTE, found.model_dump_json())
 
 
@@ -75,14 +79,15 @@ def metrics_of(
     first = [result for result in merged if result.attempts == 1 and not result.failures]
     decided = [verdict for verdict in verdicts if verdict.id.startswith("S") and verdict.verdict in _DECIDED]
     passing = [verdict for verdict in decided if verdict.verdict is Outcome.PASS]
-    mean = sum(result.seconds for result in merged) / len(merged) if merged else None
+    took = sum(result.seconds for result in merged)
+    mean = took / len(merged) if merged else None
     how = f"working time of a merged task, mean of {len(merged)}, without waiting and inspection"
     items = f"decided security items pass: {', '.join(verdict.id for verdict in passing)}"
     gone = "no merged tree was inspected"
     tests = measured.metrics if measured else measured_by(TestRun("none", problem=gone), Application(problem=gone))
     return (
         _metric("backend_tasks_completed", "tasks", len(merged), f"merged, of {len(results)} tasks", ""),
-        _metric("backend_avg_completion_time", "s", mean, how, "no task was merged"),
+        _metric("backend_avg_completion_time", "s", mean, how, "no task was merged", of=(round(took, 3), len(merged))),
         _share("backend_success_rate", len(first), len(begun), "begun tasks merged at once", "no task was begun"),
         *tests[:3],
         _share("security_audit_pass_rate", len(passing), len(decided), items, "no security item was decided"),
@@ -136,10 +141,20 @@ def _p95(values: Sequence[float]) -> float | None:
 
 
 def _share(name: MetricName, part: int, whole: int, how: str, why: str) -> Metric:
-    return _metric(name, "%", 100 * part / whole if whole else None, f"{part} of {whole} {how}", why)
+    value = 100 * part / whole if whole else None
+    return _metric(name, "%", value, f"{part} of {whole} {how}", why, of=(part, whole))
 
 
-def _metric(name: MetricName, unit: str, value: float | None, how: str, why: str) -> Metric:
+def _metric(
+    name: MetricName,
+    unit: str,
+    value: float | None,
+    how: str,
+    why: str,
+    *,
+    of: tuple[float | None, float | None] = (None, None),
+) -> Metric:
     if value is None:
         return Metric(name=name, unit=unit, value=None, how=why)
-    return Metric(name=name, unit=unit, value=round(value, 3), how=how)
+    part, whole = of
+    return Metric(name=name, unit=unit, value=round(value, 3), how=how, part=part, whole=whole)

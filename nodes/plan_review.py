@@ -5,9 +5,9 @@ from backend_coordinator.domain.failure import Escalation, FailureClass, Level
 from backend_coordinator.errors import InvalidPlan, ModelCallFailed
 from backend_coordinator.nodes.ask import Inquiry, ask
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.levels import Review
 from backend_coordinator.nodes.plan_compiler import PlanDraft
 from backend_coordinator.nodes.private import write_private
+from backend_coordinator.nodes.review import Review
 from backend_coordinator.prompts.loader import coordinator_prompt
 
 THE_PLAN = "plan"

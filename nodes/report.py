@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from backend_coordinator.domain.events import COORDINATOR, Escalated, PlanMade, RunEnded
+from backend_coordinator.domain.events import COORDINATOR, Escalated, PlanChanged, PlanMade, RunEnded
 from backend_coordinator.domain.failure import Escalation
 from backend_coordinator.domain.plan import Plan
-from backend_coordinator.domain.report import Decided, Metric, Report, TaskResult
+from backend_coordinator.domain.report import Decided, LevelRecovery, Metric, Progress, Report, TaskResult
 from backend_coordinator.domain.verdict import Outcome, Verdict
-from backend_coordinator.nodes import costs
+from backend_coordinator.nodes import costs, recovery
 from backend_coordinator.nodes.accept import is_accepted
 from backend_coordinator.nodes.context import RunContext, own_models
 from backend_coordinator.nodes.doubts import doubts_in
@@ -20,6 +20,8 @@ from backend_coordinator.nodes.metrics import metrics_of, noted
 from backend_coordinator.nodes.models.resolve import model_name
 from backend_coordinator.nodes.plan_review import THE_PLAN
 from backend_coordinator.nodes.private import write_private
+from backend_coordinator.nodes.progress import progress_of
+from backend_coordinator.nodes.protocols import steps_of
 from backend_coordinator.nodes.workspace.sandbox import LEVELS, Sandbox
 
 
@@ -28,6 +30,9 @@ class Planned(TypedDict):
 
     remarks: tuple[str, ...]
     chosen: dict[str, str]
+    history: tuple[PlanChanged, ...]
+    recovery: tuple[LevelRecovery, ...]
+    progress: tuple[Progress, ...]
 
 
 def write_report(
@@ -60,11 +65,16 @@ def write_report(
         sandbox=context.sandbox.level,
         tasks=tuple(ordered),
         verdicts=tuple(verdicts),
-        escalations=(*_of_the_plan(context.ledger), *(step for result in ordered for step in result.escalations)),
+        escalations=(
+            *_of_the_plan(context.ledger),
+            *(step for result in (*_split(results), *ordered) for step in result.escalations),
+        ),
         decisions=_decided(ordered),
         questions=context.ledger.questions(),
         repairs=tuple(repairs),
+        split=_split(results),
         **_planned(context.ledger),
+        protocols=tuple(steps_of(context.ledger, plan.tasks if plan else (), results, measured)),
         metrics=metrics_of(ordered, verdicts, measured),
         baseline=measured.failing if measured else (),
         in_doubt=doubts_in(context.ledger),
@@ -74,11 +84,16 @@ def write_report(
         calls=costs.calls_in(context.ledger),
         seconds=max(0.0, round(time.time() - float(context.ledger.noted("created") or time.time()), 1)),
     )
+    return _publish(context, report)
+
+
+def _publish(context: RunContext, report: Report) -> Report:
+    """Writes both files, and says that the run has ended unless that was said before a crash."""
     context.ledger.demand_held()
     for name, text in (("report.json", report.model_dump_json(indent=1)), ("report.md", markdown(report))):
         write_private(context.folder / name, context.redact(text) + "\n")
-    if not any(isinstance(event, RunEnded) for _, event in context.ledger.events()):  # as before a crash
-        context.ledger.record(RunEnded(accepted=ok, summary=report.summary))
+    if not any(isinstance(event, RunEnded) for _, event in context.ledger.events()):
+        context.ledger.record(RunEnded(accepted=report.accepted, summary=report.summary))
     return report
 
 
@@ -87,11 +102,22 @@ def _decided(results: Sequence[TaskResult]) -> tuple[Decided, ...]:
 
 
 def _planned(ledger: Ledger) -> Planned:
-    """Remarks on the plan, and for each task who it was given to and why."""
-    made = [event for _, event in ledger.events() if isinstance(event, PlanMade)]
+    """Remarks on the plan, for each task who it was given to and why, and how it all went."""
+    events = [event for _, event in ledger.events()]
+    made = [event for event in events if isinstance(event, PlanMade)]
     remarks = dict.fromkeys(str(finding) for event in made for finding in event.findings if finding.remark)
     chosen = {each.task: f"{each.specialist}, {each.why}" for event in made for each in event.outline if each.why}
-    return {"remarks": tuple(remarks), "chosen": chosen}
+    return {
+        "remarks": tuple(remarks),
+        "chosen": chosen,
+        "history": tuple(event for event in events if isinstance(event, PlanChanged)),
+        "recovery": recovery.recovery_of(events),
+        "progress": progress_of(events),
+    }
+
+
+def _split(results: Mapping[str, TaskResult]) -> tuple[TaskResult, ...]:
+    return tuple(result for result in results.values() if result.status == "split")
 
 
 def _of_the_plan(ledger: Ledger) -> list[Escalation]:
@@ -167,16 +193,26 @@ def markdown(report: Report) -> str:
     lines += ["", "## Metrics", "", "| metric | value | how it was computed |", "|---|---|---|"]
     lines += [f"| {m.name} | {_value(m)} | {_line(m.how)} |" for m in report.metrics]
     lines += _usage(report)
+    lines += _recovery(report)
     lines += _climbed(report)
     return "\n".join(lines)
 
 
 def _climbed(report: Report) -> list[str]:
-    """What a person may want to look at: decisions, escalations, and what may have taken effect."""
+    """What a person may want to look at: protocols, decisions, escalations, and what may have taken effect."""
     lines: list[str] = []
+    if report.protocols:
+        lines += ["", "## Protocols", "", "| task | step | how it ended | by | evidence |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {p.task} | {p.step.replace('_', ' ')} | {p.status.replace('_', ' ')} | {p.by} | {_line(p.evidence)} |"
+            for p in report.protocols
+        ]
     if report.decisions:
         lines += ["", "## Decisions", ""]
         lines += [f"- {d.task}, {d.by}, {d.kind}: {_line(d.text)}" for d in report.decisions]
+    if report.history:
+        lines += ["", "## Plan changes", ""]
+        lines += [f"- {_line(': '.join(change.told))}" for change in report.history]
     if report.escalations:
         lines += ["", "## Escalations", ""]
         lines += [
@@ -220,6 +256,15 @@ def _usage(report: Report) -> list[str]:
         *lines,
         *remarks,
     ]
+
+
+def _recovery(report: Report) -> list[str]:
+    if not any(each.steps for each in report.recovery):
+        return []
+    table = [f"| {' | '.join(cells)} |" for cells in recovery.rows(report.recovery)]
+    took = costs.in_words(recovery.total(report.recovery))
+    head = f"| {' | '.join(recovery.HEADINGS)} |", f"|{'---|' * len(recovery.HEADINGS)}"
+    return ["", "## Recovery", "", *head, *table, "", f"All recovery: {took}"]
 
 
 def _line(text: str) -> str:

@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from backend_coordinator.cli import batch, context, gates, inspection, permissions, plan, roster, signals, work
+from backend_coordinator.cli import (
+    batch,
+    context,
+    contract,
+    gates,
+    inspection,
+    metrics,
+    permissions,
+    plan,
+    roster,
+    signals,
+    work,
+)
 from backend_coordinator.cli.output import fail, say_json
 from backend_coordinator.errors import CoordinatorError
 
@@ -23,7 +35,9 @@ work.add_to(app)
 app.add_typer(plan.app, name="plan")
 batch.add_to(app)
 inspection.add_to(app)
+metrics.add_to(app)
 context.add_to(app)
+app.add_typer(contract.app, name="contract")
 app.add_typer(gates.app, name="gates")
 app.add_typer(roster.app, name="roster")
 app.add_typer(permissions.app, name="permissions")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend_coordinator.cli.next_steps import command
-from backend_coordinator.cli.options import AsJson, Init, Model, Workspace
+from backend_coordinator.cli.options import Approvals, AsJson, Init, Model, Workspace
 from backend_coordinator.cli.output import plain, say, tell, terminal
 from backend_coordinator.cli.signals import STOPPED
 from backend_coordinator.errors import ConfigurationError, ModelUnavailable, Waiting
@@ -40,9 +40,13 @@ def batch(
     out: Annotated[Path | None, typer.Option("--out", help="The results. Default: FILE.results.jsonl")] = None,
     model: Model = None,
     init: Init = False,
+    approval: Approvals = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carries many objectives out, one result line each; the same command again goes on where it stopped."""
+    """Carries many objectives out, one result line each; the same command again goes on where it stopped.
+
+    Nobody is asked for approval meanwhile: what the policy would ask about is refused, and told in the line.
+    """
     from backend_coordinator.graph.batch import Batch
     from backend_coordinator.graph.batch_files import read_entries
 
@@ -54,7 +58,7 @@ def batch(
     if results.resolve() == file.resolve():
         msg = f"{file} holds the objectives: name another file for the results with --out"
         raise ConfigurationError(msg)
-    going = Batch(entries, results, model=model, concurrency=concurrency, init=init)
+    going = Batch(entries, results, model=model, concurrency=concurrency, init=init, approval=approval)
     if model is None and going.model == "offline":
         tell("no key and no base URL is set: working with the offline model (see --model)")
     _finish(going, as_json)
@@ -114,6 +118,7 @@ class _Board:
         self.ended[result.status] += 1
         words = _words(result.status)
         text = f"{result.id} {words}: {result.summary.removeprefix(words).lstrip(',: ')}"
+        text += f"; refused: {', '.join(result.refused)}" if result.refused else ""
         took = f" ({parts_in_words(result.coordination, result.work)})" if result.coordination and result.work else ""
         self._tell(f"{self._clock()} {self.ended.total()}/{len(self.going.entries)} {text}{took}")
 

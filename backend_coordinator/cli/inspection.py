@@ -2,14 +2,17 @@
 
 import platform
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
+from backend_coordinator.cli.metrics import recovering
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Model, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
+from backend_coordinator.domain.base import Value
 from backend_coordinator.errors import ConfigurationError, CoordinatorError, DamagedRun
 
 if TYPE_CHECKING:
@@ -86,11 +89,14 @@ def show(
     from backend_coordinator.cli.story import story_of, told_as_json
     from backend_coordinator.cli.telling import told
     from backend_coordinator.nodes.costs import HEADINGS, calls_in, remarks, rows, shares, spent
+    from backend_coordinator.nodes.progress import progress_of
+    from backend_coordinator.nodes.recovery import recovery_of
 
     here = runs_of(workspace)
     ledger = here.ledger(run)
     status, dated, objective = status_of(here, run), ledger.dated_events(), ledger.noted("objective") or ""
     story = story_of(dated)
+    recovery, progress = recovery_of(event for _, event in dated), progress_of(event for _, event in dated)
     calls, took = calls_in(ledger), spent(ledger)
     if as_json:
         asked = [question.model_dump(mode="json") for question in ledger.questions()]
@@ -98,17 +104,24 @@ def show(
         by = {"all": took.total, "coordination": took.coordination, "work": took.work, **shares(calls)}
         usage = {name: used.model_dump(mode="json") for name, used in by.items()}
         head = {"run": run, "status": status, "objective": objective, "usage": usage}
-        say_json({**head, "tasks": told_as_json(story), "questions": asked, "events": events})
+        came = {"recovery": _dumped(recovery), "progress": _dumped(progress)}
+        say_json({**head, "tasks": told_as_json(story), **came, "questions": asked, "events": events})
         return
     say(f"run {run}: {status}\nobjective: {' '.join(objective.split())}")
     for text in told(story, full=full):
         say(text)
     if calls:
         say("\n" + "\n".join((columns([HEADINGS, *rows(calls, took)]), *remarks(calls, took.total))))
+    for text in recovering(recovery, progress):
+        say(f"\n{text}")
     if questions := ledger.open_questions():
         say_questions(here.workspace, run, questions)
     elif status == "unfinished":
         say(f"\nif no process drives it: {command(here.workspace, 'resume', run)}")
+
+
+def _dumped(values: Iterable[Value]) -> list[object]:
+    return [value.model_dump(mode="json") for value in values]
 
 
 def report(

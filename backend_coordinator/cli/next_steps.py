@@ -21,6 +21,6 @@ def say_questions(root: Path, run: str, questions: "Sequence[Question]") -> None
     for question in questions:
         say(f"\n{question.id} for {question.to}:\n{question.text}\n")
         for choice in question.choices:
-            text = ' --text "..."' if choice in ("guide", "waive", "approve_rule") else ""
+            text = ' --text "..."' if choice in ("guide", "waive", "amend", "approve_rule") else ""
             say(f"  {command(root, 'decide', run, question.id, choice)}{text}")
     say(f"then: {command(root, 'resume', run)}")

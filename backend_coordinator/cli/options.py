@@ -25,6 +25,10 @@ SandboxMode = Annotated[
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask you about the plan and about tool calls no rule allows, instead of deciding.")
 ]
+Approvals = Annotated[
+    Literal["autonomous", "guarded", "strict"] | None,
+    typer.Option("--approval", help="Which subjects need your word: a preset, instead of the workspace's settings."),
+]
 
 Context = Annotated[
     list[str] | None,

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-_LOUD = (e.RunStarted, e.RunResumed, e.PlanMade, e.Escalated, e.Asked, e.Answered, e.Noticed, e.Failed, e.InDoubt)
+_LOUD = (
+    e.RunStarted,
+    e.RunResumed,
+    e.PlanMade,
+    e.PlanChanged,
+    e.Escalated,
+    e.Asked,
+    e.Answered,
+    e.Noticed,
+    e.Failed,
+    e.InDoubt,
+)
 
 
 def follow(events: Iterable[e.Event], *, quiet: bool) -> None:
@@ -40,6 +51,8 @@ def line(event: e.Event) -> str | None:
         case e.PlanMade():
             groups = " then ".join("+".join(task.removeprefix("backend-") for task in group) for group in event.groups)
             return f"plan: {len(event.tasks)} tasks, {groups}" + "".join(f"; repaired: {r}" for r in event.repairs)
+        case e.PlanChanged():
+            return _short(": ".join(event.told))
         case e.Escalated():
             step = event.escalation
             return f"{step.task} level {int(step.level)}, {step.asked}: {_short(step.answer) or 'no answer'}"

@@ -11,9 +11,11 @@ from backend_coordinator.domain.usage import Usage
 
 _TASK = re.compile(r"backend-T\d{3}(?=:)")
 _NEXT = {"retry": "with the exact finding", "guide": "with this answer", "reassign": "on a fresh checkout"}
+_NEXT |= {"amend": "with the task as amended", "wait": "when the time was over"}
 _ENDS = {
     "install": "the delivery is inspected again",
     "waive": "what was waived may stand",
+    "split": "its parts take its place",
     "give_up": "the task ends here",
     "abandon": "the task ends here",
     "abort": "the run ends here",

@@ -68,7 +68,7 @@ def _lines(moment: e.Event | Worked, then: str, attempt: Attempt, *, full: bool)
             title = f"in doubt, the process ended while it ran: {moment.tool}" if moment.type == "in_doubt" else "note"
             return _text(title, text, full=full)
         case _:
-            return []
+            return _text(*moment.told, full=full) if isinstance(moment, e.PlanChanged) else []
 
 
 def _files(event: e.Delivered) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import (
+    Approvals,
     AsJson,
     Ask,
     Base,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from backend_coordinator.domain.question import Choice, Question
     from backend_coordinator.graph.coordinator import Coordinator, Run
     from backend_coordinator.graph.runs import Runs
+    from backend_coordinator.settings import Preset
 
 HERE = Path()
 
@@ -48,16 +50,21 @@ def run(
     slots: Slots = None,
     sandbox: SandboxMode = None,
     ask: Ask = False,
+    approval: Approvals = None,
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Follow this plan (YAML or JSON, as `plan --out` writes it).")
     ] = None,
     context: Context = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", help="A day or time (ISO 8601); what fails after it becomes a question.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Carries an objective out: plans, works, inspects, merges into a branch, reports."""
     demand(objective)
-    coordinator = coordinator_for(workspace, model, init=init, base=base, slots=slots, sandbox=sandbox, ask=ask)
-    handle = coordinator.start(plan_file or objective, objective=objective, context=context or ())
+    wishes = {"slots": slots, "sandbox": sandbox, "ask": ask}
+    coordinator = coordinator_for(workspace, model, init=init, base=base, approval=approval, **wishes)
+    handle = coordinator.start(plan_file or objective, objective=objective, context=context or (), deadline=deadline)
     tell(f"run {handle.id}")
     _finish(handle, coordinator.runs.workspace, as_json)
 
@@ -66,13 +73,17 @@ def resume(
     run: Annotated[str, typer.Argument(help="The run's id, as `runs` lists it.")],
     workspace: Workspace = HERE,
     model: Model = None,
+    approval: Approvals = None,
     as_json: AsJson = False,
 ) -> None:
     """Goes on with a run that stopped, was killed, or waited for an answer."""
     from backend_coordinator.graph.coordinator import Run
+    from backend_coordinator.graph.readiness import set_preset
 
     runs = runs_of(workspace, model)
     ended = runs.report(run) is not None
+    if approval and not ended:
+        set_preset(runs.ledger(run), approval)
     _finish(Run(runs, run), runs.workspace, as_json, quiet=ended)
 
 
@@ -125,21 +136,26 @@ def _asked(runs: "Runs", run: str, question: str) -> "Question":
 
 
 def coordinator_for(
-    workspace: Path, model: str | None, *, init: bool, base: str | None, **wishes: object
+    workspace: Path,
+    model: str | None,
+    *,
+    init: bool,
+    base: str | None,
+    approval: "Preset | None" = None,
+    **wishes: object,
 ) -> "Coordinator":
     """The coordinator that the options of a command ask for."""
     from backend_coordinator.graph.coordinator import Coordinator
     from backend_coordinator.nodes.models.resolve import default_model
     from backend_coordinator.nodes.workspace.user_repository import root_of
-    from backend_coordinator.settings import Approval, load_settings
+    from backend_coordinator.settings import load_settings, with_approval
 
     chosen = model or default_model()
     if chosen == "offline" and model is None:
         tell("no key and no base URL is set: working with the offline model (see --model)")
-    settings = load_settings(root_of(workspace))
-    changes = {name: value for name, value in wishes.items() if value and name != "ask"}
-    if wishes.get("ask"):
-        changes["approval"] = Approval(plan="ask", tools="ask", dependencies="ask")
+    asking = dict.fromkeys(("plan", "tools", "dependencies"), "ask") if wishes.pop("ask", False) else {}
+    settings = with_approval(load_settings(root_of(workspace)), approval, **asking)
+    changes = {name: value for name, value in wishes.items() if value}
     return Coordinator(chosen, workspace, settings=settings.model_copy(update=changes), init=init, base=base)
 
 

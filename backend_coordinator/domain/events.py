@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.delivery import Change, Decision
 from backend_coordinator.domain.failure import Escalation, FailureClass
-from backend_coordinator.domain.plan import Finding
+from backend_coordinator.domain.plan import Changed, Finding
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Outcome
@@ -58,6 +58,25 @@ class PlanMade(_Event):
     repairs: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     outline: tuple[Outline, ...] = ()
+
+
+class PlanChanged(_Event):
+    """The plan is another one from now on; `task` is the one whose failure led to it, if one did."""
+
+    type: Literal["plan_changed"] = "plan_changed"
+    task: str = ""
+    by: str
+    changes: tuple[Changed, ...] = ()
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Whose change it is, and what it is."""
+        said = [f"{each.task} {each.field}: {each.before!r} is now {each.after!r}" for each in self.changes]
+        said += [f"{', '.join(self.replaced)} replaced"] if self.replaced else []
+        said += [f"{', '.join(self.added)} added"] if self.added else []
+        return f"plan changed by {self.by}", "; ".join(said)
 
 
 class TaskStarted(_Event):
@@ -119,6 +138,9 @@ class Delivered(_Event):
     artifacts: int
     changes: tuple[tuple[Change, str], ...] = ()
     """Each file and what was done to it."""
+    claimed: int = 0
+    """Of the task's `criteria`, those that are said to be met."""
+    criteria: int = 0
     decisions: tuple[Decision, ...] = ()
 
 
@@ -197,7 +219,7 @@ class RunEnded(_Event):
 
 
 Event = Annotated[
-    RunStarted | RunResumed | PlanMade | TaskStarted | ModelCalled | ToolCalled | InDoubt | Delivered
+    RunStarted | RunResumed | PlanMade | PlanChanged | TaskStarted | ModelCalled | ToolCalled | InDoubt | Delivered
     | Inspected | Failed | Escalated | Asked | Answered | Merged | TaskEnded | Noticed | RunEnded,
     Field(discriminator="type"),
 ]  # fmt: skip

@@ -18,7 +18,11 @@ class Level(IntEnum):
 
 
 class FailureClass(StrEnum):
-    """What kind of failure it is; the class alone decides where it starts on the ladder."""
+    """What kind of failure it is; the class alone decides where it starts on the ladder.
+
+    It follows from evidence: what tools and gates found, from Level 1 on, or a limit or deadline that passed. What a
+    specialist hands its task back for (`Topic`) is a request: it starts a rung, passes nothing and lowers no other.
+    """
 
     MISSING_DEPENDENCY = "missing_dependency"
     SYNTAX_ERROR = "syntax_error"
@@ -61,9 +65,13 @@ class Failure(Value):
     detail: str = ""
     items: tuple[str, ...] = ()
     """Ids of the gate items that failed, where gates are the reason."""
+    by: str = ""
+    """Who found it, where that is somebody of the roster: what they said is the answer of Level 2."""
 
 
-Action = Literal["install", "retry", "guide", "reassign", "waive", "abandon", "abort", "give_up"]
+Action = Literal[
+    "install", "retry", "guide", "reassign", "split", "amend", "wait", "waive", "abandon", "abort", "give_up"
+]
 
 
 class Escalation(Value):

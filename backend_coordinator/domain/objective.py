@@ -1,5 +1,7 @@
 """What the user wants, and what the coordinator found out about it."""
 
+from datetime import UTC, date, datetime, time
+
 from pydantic import Field
 
 from backend_coordinator.domain.base import Value
@@ -17,6 +19,22 @@ class Objective(Value):
     deadline: str | None = None
     origin: str = "user"
     context: tuple[ContextItem, ...] = ()
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether the deadline has passed (When to Escalate, timeline); never one that is no ISO 8601 text."""
+        try:
+            return self.deadline is not None and now > moment(self.deadline)
+        except ValueError:
+            return False
+
+
+def moment(deadline: str) -> datetime:
+    """When a deadline passes: a day at its end, a time without a zone in UTC. Raises ValueError for other text."""
+    try:
+        end = datetime.combine(date.fromisoformat(deadline), time.max)
+    except ValueError:
+        end = datetime.fromisoformat(deadline)
+    return end if end.tzinfo else end.replace(tzinfo=UTC)
 
 
 class Stack(Value):

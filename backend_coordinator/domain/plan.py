@@ -69,6 +69,48 @@ class Task(Value):
     covers: tuple[str, ...] = ()
 
 
+class Amendment(Value):
+    """What changes of a task that failed; None leaves it as it is (Coordinator Review)."""
+
+    objective: str | None = Field(None, min_length=1)
+    requirements: Requirements | None = None
+    acceptance_criteria: tuple[str, ...] | None = None
+    expected_output: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
+    needs: tuple[str, ...] | None = None
+
+    def of(self, task: Task) -> Task:
+        """The task as it is with the change."""
+        given = {name: value for name, value in self if value is not None}
+        return task.model_copy(update=given)
+
+
+class Part(Value):
+    """One of the tasks that a task is split into; what is None is as in the whole.
+
+    `after` are the numbers, from 1, of earlier parts that it needs.
+    """
+
+    title: str = Field(min_length=1)
+    objective: str = Field(min_length=1)
+    specialist: str | None = None
+    after: tuple[int, ...] = ()
+    acceptance_criteria: tuple[str, ...] | None = None
+    expected_output: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
+    steps: tuple[StepKind, ...] | None = None
+    effort: Effort | None = None
+
+
+class Changed(Value):
+    """One field of a task before and after a change of the plan, as text."""
+
+    task: str
+    field: str
+    before: str
+    after: str
+
+
 class Finding(Value):
     """What the compiler found in a drafted plan; `task` is None where it concerns the plan as a whole.
 

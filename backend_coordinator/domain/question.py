@@ -1,17 +1,31 @@
 """Questions a run asks, and the answers they take."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from backend_coordinator.domain.base import Value
 
-Choice = Literal["guide", "waive", "abandon", "abort", "approve", "approve_run", "approve_rule", "reject", "retry"]
+Choice = Literal[
+    "guide", "waive", "amend", "abandon", "abort", "approve", "approve_run", "approve_rule", "reject", "retry",
+]  # fmt: skip
+Subject = Literal[
+    "plan",
+    "architecture",
+    "security",
+    "schema",
+    "api_contract",
+    "infrastructure",
+    "breaking_changes",
+    "dependencies",
+]
+"""What the approval policy decides about, each by itself."""
 
 
 class Answer(Value):
-    """One answer; `text` is required for guide and waive, `by` names who decided.
+    """One answer; `text` is required for guide, waive and amend, `by` names who decided.
 
     `items` and `expires` belong to waive: which of the failed items (none named means all), and until which day.
     `approve` holds once, `approve_run` for the same request in the rest of the run, `approve_rule` for every run: its
@@ -37,6 +51,10 @@ class Question(Value):
     choices: tuple[Choice, ...]
     items: tuple[str, ...] = ()
     """The failed items that a waiver can name."""
+    subjects: tuple[Subject, ...] = ()
+    """What the approval policy wants a person's word on; none where the question is about something else."""
+    validates: tuple[str, ...] = ()
+    """Files of a contract that its users are to validate (API Contract Coordination), below the run's folder."""
     answer: Answer | None = None
 
     def misfit(self, answer: Answer) -> str | None:
@@ -45,8 +63,10 @@ class Question(Value):
             return f"takes {', '.join(self.choices)}, not {answer.decision}"
         if not answer.by.strip():
             return "needs to know who decides"
-        if answer.decision in ("guide", "waive") and not answer.text.strip():
+        if answer.decision in ("guide", "waive", "amend") and not answer.text.strip():
             return f"waits for more: {answer.decision} needs a text: what to do, or why it may pass"
+        if answer.decision == "reject" and self.validates and not answer.text.strip():
+            return "waits for more: reject needs a text: what does not fit, which its author is told"
         if answer.decision != "waive" and (answer.items or answer.expires):
             return f"takes items and a last day with waive, not with {answer.decision}"
         if strangers := sorted(set(answer.items) - set(self.items)):
@@ -54,3 +74,16 @@ class Question(Value):
         if answer.expires is not None and answer.expires < date.today():
             return f"takes no waiver that ran out on {answer.expires}"
         return None
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A compiled graph, or any other Runnable: takes `{"question": {...}}`, gives `{"answer": {...}}`."""
+
+    def ainvoke(self, given: dict[str, object], config: dict[str, object], /) -> Awaitable[object]:
+        """One call of it."""
+
+
+Reply = Answer | Mapping[str, object] | str | None
+Answerer = Asked | Callable[[Question], Reply | Awaitable[Reply]] | Literal["persona"]
+"""Who answers in a person's place. A callable's None or "later" leaves it to a person, a string is a decision."""

@@ -7,13 +7,14 @@ from pydantic import Field
 from backend_coordinator.domain.base import Value
 from backend_coordinator.domain.context import ContextKind
 from backend_coordinator.domain.delivery import Artifact, Claim, Decision, Need
-from backend_coordinator.domain.events import InDoubt, ModelCalled
-from backend_coordinator.domain.failure import Attempt, Escalation
+from backend_coordinator.domain.events import InDoubt, ModelCalled, PlanChanged
+from backend_coordinator.domain.failure import Attempt, Escalation, Level
+from backend_coordinator.domain.protocol import ProtocolStep
 from backend_coordinator.domain.question import Question
 from backend_coordinator.domain.usage import Usage
 from backend_coordinator.domain.verdict import Verdict, Waiver
 
-TaskStatus = Literal["merged", "abandoned", "given_up", "skipped"]
+TaskStatus = Literal["merged", "abandoned", "given_up", "skipped", "split"]
 
 
 class TaskResult(Value):
@@ -65,12 +66,52 @@ MetricName = Literal[
 
 
 class Metric(Value):
-    """One of the "Metrics to Track": `value` is in `unit`; None means not measured, and then `how` says why."""
+    """One of the "Metrics to Track": `value` is in `unit`; None means not measured, and then `how` says why.
+
+    A ratio is `part` of `whole`, so that those of several runs can be added up.
+    """
 
     name: MetricName
     value: float | None
     unit: str
     how: str
+    part: float | None = None
+    whole: float | None = None
+
+
+class LevelRecovery(Value):
+    """What one level of the ladder brought and took (Error Escalation Protocol).
+
+    `steps` counts how often it was taken, `ended` the tasks that took no further rung and ended, `recovered` those of
+    them that were merged, `rate` those in percent of the steps (None: not measured). `calls` are its own model calls,
+    `attempts` the attempts that came after its rungs.
+    """
+
+    level: Level
+    steps: int = 0
+    ended: int = 0
+    recovered: int = 0
+    rate: float | None = None
+    calls: Usage = Usage()
+    attempts: Usage = Usage()
+
+
+class Progress(Value):
+    """What one attempt came to (the backend engineer's Progress Reporting), by what was recorded of it.
+
+    `claimed` of `criteria` acceptance criteria are said to be met; None before anything was handed in.
+    """
+
+    task: str
+    attempt: int
+    specialist: str
+    progress: str
+    claimed: int | None = None
+    criteria: int | None = None
+    completed: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+    next: str = ""
+    help_needed: tuple[str, ...] = ()
 
 
 class Report(Value):
@@ -95,12 +136,22 @@ class Report(Value):
     decisions: tuple[Decided, ...] = ()
     """What specialists decided, in the order of the plan; each reaches later tasks by its kind."""
     questions: tuple[Question, ...] = ()
+    protocols: tuple[ProtocolStep, ...] = ()
+    """What was done of the two protocols, in the order of the plan."""
+    split: tuple[TaskResult, ...] = ()
+    """Tasks in whose place their parts stand among `tasks`."""
+    history: tuple[PlanChanged, ...] = ()
+    """How the plan changed while it was carried out, oldest first."""
     repairs: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the compiler found in the plan and left as it is."""
     chosen: dict[str, str] = Field(default_factory=dict)
     """By task: the specialist it was planned for, and why."""
     metrics: tuple[Metric, ...] = ()
+    recovery: tuple[LevelRecovery, ...] = ()
+    """The four levels; none in a report of before they were counted."""
+    progress: tuple[Progress, ...] = ()
+    """One for each attempt, in the order in which tasks and attempts began."""
     baseline: tuple[str, ...] = ()
     """Tests that failed on `base` and still fail; they are not blamed on the run."""
     in_doubt: tuple[InDoubt, ...] = ()

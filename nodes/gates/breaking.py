@@ -1,133 +1,231 @@
-"""What of one OpenAPI document no longer holds in a later one, for callers that rely on it."""
+"""What changed between two OpenAPI documents for those who call the API, and which of it breaks them."""
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
-from backend_coordinator.nodes.gates.openapi import Document, Node, Operation, as_list, as_node
-
-_ANY = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-_DEEP = 12
-_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+from backend_coordinator.nodes.gates.breaking_change import EACH, Change, worded
+from backend_coordinator.nodes.gates.breaking_schemas import Comparison
+from backend_coordinator.nodes.gates.breaking_security import changed_schemes, security_changes
+from backend_coordinator.nodes.gates.openapi import Document, Node, Operation, as_list, as_node, unnamed
 
 
 def breaks(before: Document, after: Document) -> tuple[str, ...]:
-    """The places where a caller written for `before` can fail with `after`, one line each, in order.
+    """The places where a caller written for `before` can fail with `after`, one line each, in order."""
+    return tuple(str(change) for change in changes(before, after) if change.breaking)
 
-    What was deprecated may go. Bounds that are new are let pass, since they often only state what was so.
+
+def changes(before: Document, after: Document) -> tuple[Change, ...]:
+    """Every change that callers can notice, in the order of the documents; what was deprecated may go.
+
+    Source: API Contract Coordination, breaking changes are found by code and not by a model's judgement.
     """
-    kept = {operation.key: operation for operation in after.operations}
-    found = []
-    for operation in before.operations:
-        if operation.key in kept:
-            found += list(_Comparison(before, after).operations(operation, kept[operation.key]))
-        elif not operation.content.get("deprecated"):
-            found.append(f"{operation} is gone")
+    found = [*_servers(before, after)]
+    for name in changed_schemes(before, after):
+        found.append(Change("security-scheme-changed", "", f"security scheme {name}", "is another one"))
+    pairs = _pairs(before.operations, after.operations, before.server, after.server)
+    for old, new in pairs:
+        found += _operation(before, after, old, new) if new else [_gone(old)]
+    known = {new.key for _, new in pairs if new}
+    found += [Change("operation-added", "", str(o), "is new", False) for o in after.operations if o.key not in known]
+    found += _called_back(before, after, "webhook", _hooks(before), _hooks(after))
     return tuple(dict.fromkeys(found))
 
 
+def _pairs(
+    before: tuple[Operation, ...], after: tuple[Operation, ...], was: str, now: str
+) -> list[tuple[Operation, Operation | None]]:
+    """Each old operation with the one at its full path, else with the one that only the server's path moved."""
+    kept = {operation.key: operation for operation in after}
+    taken = {operation.key for operation in before}
+    moved = {(o.method, unnamed(o.path.removeprefix(now))): o for o in after if o.key not in taken}
+    return [(o, kept.get(o.key) or moved.get((o.method, unnamed(o.path.removeprefix(was))))) for o in before]
+
+
+def _servers(before: Document, after: Document) -> Iterator[Change]:
+    urls = [[str(as_node(s).get("url", "")) for s in as_list(d.content.get("servers"))] for d in (before, after)]
+    paths = {urlsplit(url).path.rstrip("/") for url in urls[1]} or {""}
+    pairs = _pairs(before.operations, after.operations, before.server, after.server)
+    moved = [new for old, new in pairs if new and new.key != old.key]
+    if moved and before.server not in paths:
+        message = f"is {after.server or '/'} instead of {before.server or '/'}"
+        yield Change("base-path-changed", "", "the server's path", message, bool(urls[0]))
+    gone = [url for url in urls[0] if url not in urls[1]]
+    yield from (Change("server-removed", "", f"server {url}", "is gone", False) for url in gone)
+
+
+def _gone(old: Operation) -> Change:
+    sunset = str(old.content.get("x-sunset", ""))[:10]
+    if not old.content.get("deprecated"):
+        return Change("operation-removed", "", str(old), "is gone")
+    # Dates as text compare as dates; what is no date announces nothing.
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", sunset) and sunset > datetime.datetime.now(datetime.UTC).date().isoformat():
+        return Change("operation-removed-early", "", str(old), f"is gone before {sunset}")
+    return Change("deprecated-operation-removed", "", str(old), "is gone", False)
+
+
+def _operation(before: Document, after: Document, old: Operation, new: Operation) -> Iterator[Change]:
+    look = _Look(before, after, str(old))
+    if old.name and old.name != new.name:
+        yield Change("operation-id-changed", str(old), "", f"is no longer named {old.name}", False)
+    if new.content.get("deprecated") and not old.content.get("deprecated"):
+        yield Change("operation-deprecated", str(old), "", "is deprecated", False)
+    yield from look.parameters(old, new)
+    yield from look.body(old.content, new.content)
+    for rule, message, breaking in security_changes(before, after, old, new):
+        yield Change(rule, str(old), "", message, breaking)
+    yield from look.answers(*(_statuses(operation) for operation in (old, new)))
+    hooks = [_callbacks(d, o) for d, o in ((before, old), (after, new))]
+    yield from _called_back(before, after, f"{old}: callback", *hooks)
+
+
 @dataclass(frozen=True)
-class _Comparison:
+class _Look:
+    """Two documents and the operation that is looked at in both."""
+
     before: Document
     after: Document
+    operation: str
 
-    def operations(self, old: Operation, new: Operation) -> Iterator[str]:
-        yield from (f"{old}: {what}" for what in self._parameters(old, new))
-        yield from (f"{old}: {what}" for what in self._bodies(old.content, new.content))
-        if new.guarded and not old.guarded:
-            yield f"{old}: now asks for credentials"
-        for status in sorted(old.statuses):
-            if not status.startswith("2"):
+    def parameters(self, old: Operation, new: Operation) -> Iterator[Change]:
+        was, now = _by_place(old), _by_place(new)
+        for place, parameter in now.items():
+            where, required = _titled(parameter), bool(parameter.get("required")) or place[0] == "path"
+            if place not in was:
+                rule, message = ("required-parameter-added", "is new and required") if required else ("", "is new")
+                yield Change(rule or "parameter-added", self.operation, where, message, required)
+            else:
+                yield from self._parameter(was[place], parameter, where)
+        for place, parameter in was.items():
+            if place not in now:
+                deprecated = bool(parameter.get("deprecated"))
+                rule = "deprecated-parameter-removed" if deprecated else "parameter-removed"
+                yield Change(rule, self.operation, _titled(parameter), "is gone", not deprecated)
+
+    def _parameter(self, old: Node, new: Node, where: str) -> Iterator[Change]:
+        if bool(new.get("required")) != bool(old.get("required")) and new.get("in") != "path":
+            now = bool(new.get("required"))
+            rule, message = ("required", "became required") if now else ("optional", "became optional")
+            yield Change(f"parameter-became-{rule}", self.operation, where, message, now)
+        if _style(old) != _style(new):
+            yield Change("parameter-style-changed", self.operation, where, "is written in another style")
+        media = [next(iter(as_node(p.get("content")).values()), p) for p in (old, new)]
+        repeated = "schema" in new and _style(new) == ("form", True)
+        schemas = [as_node(m).get("schema", {}) for m in media]
+        text = "schema" in new
+        yield from self.schemas(schemas[0], schemas[1], where, sent=True, text=text, repeated=repeated)
+
+    def body(self, old: Node, new: Node) -> Iterator[Change]:
+        was, now = self.before.resolve(old.get("requestBody")), self.after.resolve(new.get("requestBody"))
+        required, had = bool(now.get("required")), bool(was.get("required"))
+        if was and not now:
+            yield Change("body-removed", self.operation, "the body", "is gone")
+            return
+        if now and not was:
+            rule, message = ("required-body-added", "became required") if required else ("body-added", "is new")
+            yield Change(rule, self.operation, "the body", message, required)
+            return
+        if required != had:
+            name = "required" if required else "optional"
+            yield Change(f"body-became-{name}", self.operation, "the body", f"became {name}", required)
+        yield from self.media(was, now, "the body", sent=True)
+
+    def answers(self, old: Node, new: Node) -> Iterator[Change]:
+        for status in sorted(old):
+            now = next((s for s in (status, f"{status[0]}XX", f"{status[0]}xx") if s in new), None)
+            was = self.before.resolve(old[status])
+            if now is None:
+                breaking = status[0] in "23"
+                rule = "status-removed" if breaking else "error-status-removed"
+                yield Change(rule, self.operation, "", f"no longer answers {status}", breaking)
+            else:
+                yield from self._headers(was, self.after.resolve(new[now]), status)
+                yield from self.media(was, self.after.resolve(new[now]), f"the answer {status}", sent=False)
+        for status in sorted(set(new) - set(old)):
+            yield Change("status-added", self.operation, "", f"may now answer {status}", False)
+
+    def _headers(self, old: Node, new: Node, status: str) -> Iterator[Change]:
+        was, now = ({k.lower(): v for k, v in as_node(n.get("headers")).items()} for n in (old, new))
+        for name, described in was.items():
+            where = f"header {name} of the answer {status}"
+            if name not in now:
+                yield Change("response-header-removed", self.operation, where, "is gone")
                 continue
-            if status not in new.statuses:
-                yield f"{old}: no longer answers {status}"
-            else:
-                yield from (f"{old}: {what}" for what in self._answers(old.content, new.content, status))
+            header, other = self.before.resolve(described), self.after.resolve(now[name])
+            if header.get("required") and not other.get("required"):
+                yield Change("response-header-became-optional", self.operation, where, "may now be absent")
+            yield from self.schemas(header.get("schema", {}), other.get("schema", {}), where, sent=False)
+        added = [name for name in now if name not in was]
+        for name in added:
+            yield Change(
+                "response-header-added", self.operation, f"header {name} of the answer {status}", "is new", False
+            )
 
-    def _parameters(self, old: Operation, new: Operation) -> Iterator[str]:
-        known = _by_place(old)
-        for place, parameter in _by_place(new).items():
-            was, required = known.get(place), bool(parameter.get("required"))
-            where = f"{parameter.get('in')} parameter {parameter.get('name')}"
-            if was is None and required:
-                yield f"{where} is new and required"
-            elif was and required and not was.get("required"):
-                yield f"{where} became required"
-            if was:
-                yield from self._narrower(was.get("schema"), parameter.get("schema"), where)
-
-    def _bodies(self, old: Node, new: Node) -> Iterator[str]:
-        was = self.before.resolve(old.get("requestBody"))
-        now = self.after.resolve(new.get("requestBody"))
-        if now.get("required") and not was.get("required"):
-            yield "the body became required"
-        accepted = as_node(now.get("content"))
-        for kind, media in as_node(was.get("content")).items():
-            if kind not in accepted:
-                yield f"the body may no longer be {kind}"
-            else:
-                yield from self._narrower(
-                    as_node(media).get("schema"), as_node(accepted[kind]).get("schema"), "the body"
-                )
-
-    def _answers(self, old: Node, new: Node, status: str) -> Iterator[str]:
-        was = self.before.resolve(as_node(old.get("responses")).get(status))
-        now = self.after.resolve(as_node(new.get("responses")).get(status))
-        offered = as_node(now.get("content"))
-        for kind, media in as_node(was.get("content")).items():
-            if kind not in offered:
-                yield f"the answer {status} is no longer {kind}"
-            else:
-                where = f"the answer {status}"
-                yield from self._wider(as_node(media).get("schema"), as_node(offered[kind]).get("schema"), where)
-
-    def _narrower(self, old: object, new: object, where: str, deep: int = 0) -> Iterator[str]:
-        """Where what callers send, fit for `old`, is refused by `new`."""
-        was, now = _whole(self.before, old), _whole(self.after, new)
-        if lost := _types(self.before, was) - _accepting(_types(self.after, now)):
-            yield f"{where} may no longer be {', '.join(sorted(lost))}"
-            return
-        if "enum" in now and "enum" not in was and "const" not in was:
-            yield f"{where} is now limited to some values"
-        if "enum" in now and (gone := [v for v in as_list(was.get("enum")) if v not in as_list(now["enum"])]):
-            yield f"{where} may no longer be {gone[0]!r}"
-        yield from (f"{where} has a tighter {bound}" for bound in _tighter(was, now))
-        if deep < _DEEP:
-            yield from self._fields_sent(was, now, where, deep)
-            if "items" in was and "items" in now:
-                yield from self._narrower(was["items"], now["items"], f"an item of {where}", deep + 1)
-
-    def _fields_sent(self, was: Node, now: Node, where: str, deep: int) -> Iterator[str]:
-        fields, known = as_node(now.get("properties")), as_node(was.get("properties"))
-        for name in as_list(now.get("required")):
-            if name not in as_list(was.get("required")):
-                yield f"field {name} of {where} became required"
-        for name, schema in known.items():
-            if name in fields:
-                yield from self._narrower(schema, fields[name], f"field {name} of {where}", deep + 1)
-            elif now.get("additionalProperties") is False:
-                yield f"field {name} of {where} is refused"
-
-    def _wider(self, old: object, new: object, where: str, deep: int = 0) -> Iterator[str]:
-        """Where what callers get by `new` is nothing that `old` promised."""
-        was, now = _whole(self.before, old), _whole(self.after, new)
-        if gained := _types(self.after, now) - _accepting(_types(self.before, was)):
-            yield f"{where} may now be {', '.join(sorted(gained))}"
-            return
-        if deep >= _DEEP:
-            return
-        fields, sure = as_node(now.get("properties")), as_list(now.get("required"))
-        for name, schema in as_node(was.get("properties")).items():
-            place = f"field {name} of {where}"
-            if name not in fields:
-                yield f"{place} is gone"
+    def media(self, old: Node, new: Node, where: str, *, sent: bool) -> Iterator[Change]:
+        """Content types and their schemas."""
+        was, now, side = as_node(old.get("content")), as_node(new.get("content")), "request" if sent else "response"
+        for kind, described in was.items():
+            match = next((other for other in now if _same_media(kind, other)), None)
+            if match is None:
+                message = f"may no longer be {kind}" if sent else f"is no longer {kind}"
+                yield Change(f"{side}-media-type-removed", self.operation, where, message)
                 continue
-            if name in as_list(was.get("required")) and name not in sure:
-                yield f"{place} may now be absent"
-            yield from self._wider(schema, fields[name], place, deep + 1)
-        if "items" in was and "items" in now:
-            yield from self._wider(was["items"], now["items"], f"an item of {where}", deep + 1)
+            pair = [as_node(media).get("schema", {}) for media in (described, now[match])]
+            text = sent and ("form" in kind or kind.startswith("text/"))
+            yield from self.schemas(pair[0], pair[1], where, sent=sent, text=text)
+        added = [kind for kind in now if not any(_same_media(kind, other) for other in was)]
+        for kind in added:
+            yield Change(f"{side}-media-type-added", self.operation, where, f"may now be {kind}", False)
+
+    def schemas(
+        self, old: object, new: object, where: str, *, sent: bool, text: bool = False, repeated: bool = False
+    ) -> Iterator[Change]:
+        """What a new schema takes less or more than the old one."""
+        forward = Comparison(self.before, self.after, sent, True, text, repeated)
+        backward = replace(forward, giving=self.after, taking=self.before, forward=False, seen={})
+        breaking = forward.refused(old, new, where) if sent else backward.refused(new, old, where)
+        broken = [*breaking]
+        yield from (worded(self.operation, refusal, sent=sent, breaking=True) for refusal in broken)
+        borne = backward.refused(new, old, where) if sent else forward.refused(old, new, where)
+        told = {(refusal.kind, refusal.place) for refusal in broken if refusal.kind not in EACH}
+        for refusal in borne:
+            if (refusal.kind, refusal.place) not in told:
+                yield worded(self.operation, refusal, sent=sent, breaking=False)
+
+
+def _called_back(
+    before: Document, after: Document, what: str, old: Mapping[str, Node], new: Mapping[str, Node]
+) -> Iterator[Change]:
+    """Calls that the API makes: what it sends there is an answer to those who listen, and the other way round."""
+    rule = what.rpartition(" ")[2]
+    for name, operation in old.items():
+        if name not in new:
+            yield Change(f"{rule}-removed", "", f"{what} {name}", "is gone")
+            continue
+        look, bodies = _Look(before, after, f"{what} {name}"), (operation, new[name])
+        was, now = (d.resolve(o.get("requestBody")) for d, o in zip((before, after), bodies, strict=True))
+        yield from look.media(was, now, "the body", sent=False)
+    yield from (Change(f"{rule}-added", "", f"{what} {name}", "is new", False) for name in new if name not in old)
+
+
+def _hooks(document: Document) -> dict[str, Node]:
+    return _calls(document, "", document.content.get("webhooks"))
+
+
+def _callbacks(document: Document, operation: Operation) -> dict[str, Node]:
+    named = as_node(operation.content.get("callbacks"))
+    return {k: v for name in named for k, v in _calls(document, f"{name} ", document.resolve(named[name])).items()}
+
+
+def _calls(document: Document, prefix: str, paths: object) -> dict[str, Node]:
+    content = {
+        "openapi": document.content.get("openapi"),
+        "paths": paths,
+        "components": document.content.get("components"),
+    }
+    return {f"{prefix}{o.method} {o.path}": o.content for o in Document(document.path, content).operations}
 
 
 def _by_place(operation: Operation) -> dict[tuple[str, str], Node]:
@@ -136,46 +234,29 @@ def _by_place(operation: Operation) -> dict[tuple[str, str], Node]:
     found = {}
     for parameter in map(as_node, as_list(operation.content.get("parameters"))):
         place, name = str(parameter.get("in")), str(parameter.get("name"))
-        found[place, str(positions.index(name)) if name in positions and place == "path" else name.lower()] = parameter
+        if place == "header" and name.lower() in {"accept", "authorization", "content-type"}:
+            continue  # OpenAPI says that these are ignored
+        key = name.lower() if place == "header" else name
+        found[place, str(positions.index(name)) if name in positions and place == "path" else key] = parameter
     return found
 
 
-def _whole(document: Document, schema: object, deep: int = 0) -> Node:
-    """A schema with `allOf` merged in, and a single alternative beside null taken for the whole."""
-    node = dict(document.resolve(schema))
-    parts = [_whole(document, part, deep + 1) for part in as_list(node.pop("allOf", []))] if deep < _DEEP else []
-    for part in parts:
-        merged = {**as_node(part.get("properties")), **as_node(node.get("properties"))}
-        required = [*as_list(part.get("required")), *as_list(node.get("required"))]
-        node = {**part, **node, "properties": merged, "required": required}
-    ways = [document.resolve(way) for name in ("anyOf", "oneOf") for way in as_list(node.get(name))]
-    real = [way for way in ways if way.get("type") != "null"]
-    if len(real) == 1 and deep < _DEEP:
-        nullable = len(ways) > 1 or node.get("nullable")
-        return {**_whole(document, real[0], deep + 1), "nullable": nullable}
-    return node
+def _statuses(operation: Operation) -> dict[str, object]:
+    """Answers by status, extensions left out."""
+    responses = as_node(operation.content.get("responses"))
+    return {status: answer for status, answer in responses.items() if status and not status.startswith("x-")}
 
 
-def _types(document: Document, schema: Node, deep: int = 0) -> frozenset[str]:
-    """The kinds of JSON values a schema lets through."""
-    ways = [document.resolve(way) for name in ("anyOf", "oneOf") for way in as_list(schema.get(name))]
-    if ways and deep < _DEEP:
-        return frozenset().union(*(_types(document, _whole(document, way), deep + 1) for way in ways))
-    named = schema.get("type")
-    kinds = {str(kind) for kind in as_list(named)} if isinstance(named, list) else {str(named)} if named else set()
-    if not kinds and ("properties" in schema or schema.get("required")):
-        kinds = {"object"}
-    return frozenset(kinds | ({"null"} if schema.get("nullable") else set())) if kinds else _ANY
+def _titled(parameter: Node) -> str:
+    return f"{parameter.get('in')} parameter {parameter.get('name')}"
 
 
-def _accepting(kinds: frozenset[str]) -> frozenset[str]:
-    """Every integer is a number."""
-    return kinds | {"integer"} if "number" in kinds else kinds
+def _style(parameter: Node) -> tuple[str, bool]:
+    style = str(parameter.get("style", "form" if parameter.get("in") in {"query", "cookie"} else "simple"))
+    return style, bool(parameter.get("explode", style == "form"))
 
 
-def _tighter(was: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    for names, sign in ((_UPPER, 1), (_LOWER, -1)):
-        for name in names:
-            old, new = was.get(name), now.get(name)
-            if isinstance(old, int | float) and isinstance(new, int | float) and new * sign < old * sign:
-                yield name
+def _same_media(kind: str, other: str) -> bool:
+    """Whether a content type is the other, or one of the range the other names; a charset makes no difference."""
+    one, two = (re.sub(r";\s*charset=[^;]*", "", k.lower()).replace(" ", "") for k in (kind, other))
+    return one == two or two == "*/*" or (two.endswith("/*") and one.startswith(two[:-1]))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
@@ -97,8 +97,7 @@ class Document:
 
     def problems(self) -> tuple[str, ...]:
         """Why the document is not valid OpenAPI 3, one line each; references to other files are not followed."""
-        references = (as_node(node).get("$ref") for node in _nodes(self.content))
-        if foreign := sorted(ref for ref in references if isinstance(ref, str) and not ref.startswith("#")):
+        if foreign := [reference for reference in self.references() if not reference.startswith("#")]:
             raise ForeignReference(foreign[0])
         old = str(self.content.get("openapi")).startswith("3.0")
         validator = (OpenAPIV30SpecValidator if old else OpenAPIV31SpecValidator)(dict(self.content))
@@ -111,10 +110,16 @@ class Document:
             found.append(f"cannot be read as OpenAPI: {type(error).__name__} {error}")
         return tuple(found)
 
+    def references(self) -> tuple[str, ...]:
+        """Every `$ref` of the document, sorted."""
+        found = (as_node(node).get("$ref") for node in _nodes(self.content))
+        return tuple(sorted({reference for reference in found if isinstance(reference, str)}))
+
     def _operations(self) -> Iterator[Operation]:
-        for path, item in as_node(self.content.get("paths")).items():
-            shared = as_list(as_node(item).get("parameters"))
-            for method, operation in as_node(item).items():
+        for path, value in as_node(self.content.get("paths")).items():
+            item = self.resolve(value)
+            shared = as_list(item.get("parameters"))
+            for method, operation in item.items():
                 if method not in _METHODS:
                     continue
                 operation = as_node(operation)
@@ -165,11 +170,20 @@ class Document:
         for _ in range(20):
             if not isinstance(reference := node.get("$ref"), str):
                 return node
-            target: object = self.content
-            for part in reference.removeprefix("#/").split("/"):
-                target = as_node(target).get(part.replace("~1", "/").replace("~0", "~"))
-            node = as_node(target)
+            node = as_node(self.at(reference))
         return {}
+
+    def at(self, reference: str) -> object:
+        """What stands at a reference inside the document; None where it leads nowhere."""
+        target: object = self.content
+        for part in unquote(reference).removeprefix("#/").split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            # A list has numbers for names.
+            entries = (
+                dict(zip(map(str, range(len(target))), target, strict=True)) if isinstance(target, list) else target
+            )
+            target = as_node(entries).get(name)
+        return target
 
 
 def unnamed(path: str) -> str:
@@ -184,10 +198,11 @@ class ForeignReference(Exception):
 def contracts(tree: Tree) -> tuple[Document, ...]:
     """Every OpenAPI 3 document of the tree; one that cannot be read has its problem as only content."""
     texts = {path: tree.read(path) or "" for path in tree.files if path.endswith((".yaml", ".yml", ".json"))}
-    return tuple(_load(path, text) for path, text in texts.items() if _MARK.search(text))
+    return tuple(load(path, text) for path, text in texts.items() if _MARK.search(text))
 
 
-def _load(path: str, text: str) -> Document:
+def load(path: str, text: str) -> Document:
+    """The document in a text; one that cannot be read has its problem as only content, under `unreadable`."""
     try:
         content = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:

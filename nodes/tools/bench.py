@@ -3,11 +3,12 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend_coordinator.domain.context import ContextItem
 from backend_coordinator.domain.plan import Task
 from backend_coordinator.domain.question import Answer, Choice, Question
 from backend_coordinator.domain.roster import Specialist
@@ -37,6 +38,10 @@ def _no() -> bool:
     return False
 
 
+def _plain(member: Specialist) -> Callable[[str], str]:
+    return str
+
+
 @dataclass(frozen=True)
 class Bench:
     """One attempt's place of work; a tool calls `begin` right before an effect that must not be repeated."""
@@ -54,6 +59,10 @@ class Bench:
     aborted: Callable[[], bool] = _no
     screen: Callable[[str], str] = str
     """What every result goes through: it leaves out what is withheld from the specialist."""
+    before: Callable[[Specialist], Callable[[str], str]] = _plain
+    """The screen before another member who is asked about the task."""
+    known: Sequence[ContextItem] = ()
+    """What may be told of the run to whoever sees its kind."""
     begin: Callable[[], None] = _no_effect
     seen: dict[str, str] = field(default_factory=dict)
     """Digest of each file as it was last read or written, by path."""

@@ -7,14 +7,14 @@ from backend_coordinator.domain.roster import Roster, Specialist
 from backend_coordinator.nodes.firewall import estimate_tokens
 from backend_coordinator.nodes.permissions.rules import Rules, most_specific, rank
 from backend_coordinator.nodes.permissions.urls import deciding
-from backend_coordinator.nodes.tools import files, project, protocol, recall, todo, web
+from backend_coordinator.nodes.tools import files, project, protocol, recall, research, todo, web
 from backend_coordinator.nodes.tools.paths import matches
 from backend_coordinator.nodes.tools.registry import TOOLS, Tool
 from backend_coordinator.prompts import specialist_file
 from backend_coordinator.prompts.lint import Decides, Finding, lint
 from backend_coordinator.prompts.loader import Folder, load_roster, packaged_specialists
 
-MODULES = (files, project, protocol, recall, todo, web)
+MODULES = (files, project, protocol, recall, research, todo, web)
 
 
 def tools_of(specialist: Specialist) -> dict[str, Tool]:

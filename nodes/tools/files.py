@@ -66,7 +66,7 @@ async def glob(
     bench: Bench,
     pattern: Annotated[str, Field(max_length=LONGEST)],
 ) -> str:
-    """Lists files that fit a glob: *.py, app/**/*.{js,ts}."""
+    """Lists files by a glob: app/**/*.{js,ts}."""
     wanted = pattern.removeprefix(f"{bench.tree}/")
     paths = await asyncio.to_thread(lambda: [path for path in files(bench) if fits(path, wanted)])
     return _listed(paths) or "no file fits"

@@ -20,7 +20,7 @@ async def check(
     bench: Bench,
     fix: tuple[str, ...] = (),
 ) -> str:
-    """Runs lint, types and tests; formats your `fix` files first."""
+    """Runs lint, types, tests; formats your `fix` files first."""
     paths = [_own_file(bench, path) for path in fix]
     environment = await bench.context.environment(bench.tree)
     mended = await tidy(bench.tree, paths, environment)

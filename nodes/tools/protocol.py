@@ -9,8 +9,8 @@ from backend_coordinator.domain.delivery import Claim, Decision, Need, Topic
 from backend_coordinator.nodes.tools.bench import Bench
 from backend_coordinator.nodes.tools.registry import tool
 
-_DECISIONS = "for later tasks; kind: api_contract, database_schema, business_logic, ..."
-_ABOUT = "the refusal's class: database_design, security_concern, ..."
+_DECISIONS = "for later tasks; kind: api_contract, ..."
+_ABOUT = "its class: database_design, ..."
 
 
 class Submission(Value):

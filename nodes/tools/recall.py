@@ -51,7 +51,7 @@ async def recall(
     offset: Annotated[int, Field(ge=0)] = 0,
     limit: Annotated[int, Field(ge=1)] = 8000,
 ) -> str:
-    """Shows a result again, by the call id in its note."""
+    """Shows a result again, by its note's call id."""
     place = _place(bench.context, _attempt_of(bench), call)
     text = place.read_text(encoding="utf-8") if place.is_file() else _said(bench, call)
     end = offset + min(limit, bench.most - _MARKER)

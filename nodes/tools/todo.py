@@ -24,5 +24,5 @@ Step = Annotated[str, BeforeValidator(_line), Field(min_length=1, max_length=500
 
 @tool(repeatable=True)
 async def todo(bench: Bench, todos: Annotated[tuple[Step, ...], Field(max_length=50)]) -> str:
-    """Replaces your list of steps."""
+    """Replaces your steps."""
     return "\n".join(" ".join(step.split()) for step in todos) or "the list is empty"

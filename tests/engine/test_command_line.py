@@ -99,7 +99,7 @@ def test_a_waiting_run_shows_the_commands_that_answer_it(shop: Path, waiting: st
     assert shown[-1] == f"then: backend-coordinator resume {waiting} --workspace {shop}"
     wrong = pasted(next(line for line in shown if " guide " in line).replace(" guide ", " maybe "))
     assert wrong.returncode == 2
-    assert "takes guide, abandon, abort, not 'maybe'" in wrong.stderr
+    assert "takes guide, amend, abandon, abort, not 'maybe'" in wrong.stderr
     decided = pasted(next(line for line in shown if " abandon " in line))
     assert decided.returncode == 0, decided.stderr
     assert decided.stdout.endswith(f": backend-coordinator resume {waiting} --workspace {shop}\n")

@@ -73,7 +73,7 @@ async def test_a_question_surfaces_as_an_interrupt_of_the_parent_and_its_answer_
         config = {"configurable": {"thread_id": "1"}}
         state = await app.ainvoke(ASK, config)
         (asked,) = state["__interrupt__"]
-        assert asked.value["choices"] == ["guide", "abandon", "abort"]
+        assert asked.value["choices"] == ["guide", "amend", "abandon", "abort"]
         assert "this is not mine to do" in asked.value["text"]
         assert [event.task for event in of(e.Merged, _events(shop))] == ["backend-T003"]
         state = await app.ainvoke(Command(resume={asked.id: GUIDE}), config)
@@ -94,9 +94,9 @@ def _events(shop: Path) -> list[e.Event]:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"decision": "waive", "text": "let it pass"}, "takes guide, abandon, abort, not waive"),
+        ({"decision": "waive", "text": "let it pass"}, "takes guide, amend, abandon, abort, not waive"),
         ({"decision": "guide"}, "guide needs a text"),
-        ("go on", """takes guide, abandon, abort as {"decision": ..., "text": ...}, not 'go on'"""),
+        ("go on", """takes guide, amend, abandon, abort as {"decision": ..., "text": ...}, not 'go on'"""),
         ({"text": "go on"}, "not {'text': 'go on'}"),
         ({"decision": "maybe"}, "not decision 'maybe'"),
     ],

@@ -160,7 +160,7 @@ def test_a_question_about_no_gate_cannot_be_waived(shop: Path) -> None:
     run = coordinator(shop, department(plan(task(1)), refuse)).start("one file")
     with pytest.raises(Waiting):
         run.result()
-    assert run.questions[0].choices == ("guide", "abandon", "abort")
+    assert run.questions[0].choices == ("guide", "amend", "abandon", "abort")
 
 
 def test_an_abandoned_task_ends_and_unrelated_work_is_kept(shop: Path) -> None:

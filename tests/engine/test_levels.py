@@ -142,7 +142,10 @@ def test_what_has_to_go_up_becomes_a_question_with_the_dossier(shop: Path, about
     with pytest.raises(Waiting):
         run.result()
     (question,) = run.questions
-    assert (question.question.to, question.choices) == ("tech-lead-orchestrator", ("guide", "abandon", "abort"))
+    assert (question.question.to, question.choices) == (
+        "tech-lead-orchestrator",
+        ("guide", "amend", "abandon", "abort"),
+    )
     assert f"FAILURE: {about}: this is about {about}" in question.text
     assert "- attempt 1 by python-pro" in question.text
     question.answer("guide", "go on", by="lead")

@@ -124,7 +124,7 @@ def test_what_a_question_does_not_take_is_refused_and_leaves_it_open(shop: Path)
     with pytest.raises(Waiting):
         run.result()
     (question,) = run.questions
-    with pytest.raises(BadAnswer, match="takes guide, abandon, abort, not waive"):
+    with pytest.raises(BadAnswer, match="takes guide, amend, abandon, abort, not waive"):
         question.answer("waive", "let it pass")
     with pytest.raises(BadAnswer, match="guide needs a text"):
         question.answer("guide")
@@ -134,7 +134,7 @@ def test_what_a_question_does_not_take_is_refused_and_leaves_it_open(shop: Path)
 
 
 TODAY = date.today()
-CHOICES = ("guide", "waive", "abandon", "abort")
+CHOICES = ("guide", "waive", "amend", "abandon", "abort")
 
 
 def asked(name: str, **changes: object) -> Question:
@@ -146,7 +146,7 @@ def asked(name: str, **changes: object) -> Question:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ({"decision": "approve"}, "takes guide, waive, abandon, abort, not approve"),
+        ({"decision": "approve"}, "takes guide, waive, amend, abandon, abort, not approve"),
         ({"decision": "waive", "text": " "}, "waive needs a text"),
         ({"decision": "abandon", "by": " "}, "needs to know who decides"),
         ({"decision": "waive", "text": "ok", "items": ("S1",)}, "is not about S1; its items: C2, C5"),

@@ -142,7 +142,8 @@ def test_every_level_is_told_with_who_was_asked_what_and_what_it_changed(shop: P
         "level 3, coordinator review, outside_expertise: database-optimizer asked backend-coordinator: answers so far",
         "backend-coordinator answered: write it plainly",
         "then guide: attempt 3 by database-optimizer with this answer",
-        f"question {question.id} to tech-lead-orchestrator (guide, abandon, abort): TASK backend-T002: Task 2 write",
+        f"question {question.id} to tech-lead-orchestrator (guide, amend, abandon, abort): "
+        "TASK backend-T002: Task 2 write",
         "lead answered guide: just write it",
         "level 4, strategic escalation, outside_expertise: backend-coordinator asked tech-lead-orchestrator as above",
         "then guide: attempt 4 by database-optimizer with this answer",

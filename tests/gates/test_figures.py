@@ -71,7 +71,12 @@ async def test_requests_and_statements_are_timed_once_each(tree: MakeTree, envir
         "api_endpoint_coverage", "test_coverage", "database_query_performance", "api_response_time_p95",
     ]  # fmt: skip
     assert figures[0] == Metric(
-        name="api_endpoint_coverage", value=66.667, unit="%", how="2 of 3 operations were sent a request"
+        name="api_endpoint_coverage",
+        value=66.667,
+        unit="%",
+        how="2 of 3 operations were sent a request",
+        part=2,
+        whole=3,
     )
     assert figures[2].value == max(run.statements)
     assert figures[3].value == max(timing.ms for timing in run.timings)

@@ -301,7 +301,7 @@ async def test_an_answer_that_stays_bad_ends_after_one_correction_and_a_good_one
     assert len(said) == 2
     assert said[1].splitlines() == [
         "That answer cannot be used:",
-        "- action: Input should be 'guide', 'reassign', 'escalate' or 'give_up', not retry",
+        "- action: Input should be 'guide', 'reassign', 'split', 'amend', 'wait', 'escalate' or 'give_up', not retry",
         "- text is missing",
         "Answer again in full.",
     ]

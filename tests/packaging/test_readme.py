@@ -77,7 +77,7 @@ def test_the_defaults_in_the_table_of_settings_are_the_program_s() -> None:
         assert cells[name] == str(getattr(defaults, name))
     assert cells["model"] == f"{defaults.model.seconds:g} s, {defaults.model.attempts} attempts"
     assert cells["required"] == ", ".join(defaults.required)
-    assert cells["approval"] == ", ".join(f"{name} {value}" for name, value in defaults.approval)
+    assert cells["approval"] == f"preset {defaults.approval.preset}, tools {defaults.approval.tools}"
     assert cells["budget"] == ", ".join(str(n) for n in defaults.budget.by_level.values())
     limits = defaults.limits.task
     expected = f"{limits.model_calls} model calls, {limits.tool_calls} tool calls, {limits.seconds:g} s"

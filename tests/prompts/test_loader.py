@@ -13,7 +13,7 @@ from backend_coordinator.errors import RosterError, UnknownSpecialist
 from backend_coordinator.prompts.loader import coordinator_prompt, load_roster, packaged_specialists
 
 Write = Callable[..., Path]
-PROMPTS = ("analysis", "consultation", "decomposition", "review")
+PROMPTS = ("analysis", "consultation", "decomposition", "persona", "review")
 
 
 def member(name: str, *aliases: str) -> Specialist:
@@ -136,7 +136,7 @@ def test_a_missing_or_unused_value_is_an_error(values: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", ["none", "../specialists/python-pro", "report.md", ""])
 def test_an_unknown_prompt_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(RosterError, match="there are analysis, consultation, decomposition, review"):
+    with pytest.raises(RosterError, match="there are analysis, consultation, decomposition, persona, review"):
         coordinator_prompt(name)
 
 

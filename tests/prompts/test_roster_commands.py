@@ -48,8 +48,8 @@ def test_show_finds_a_member_by_any_of_its_names(team: Path, spelling: str) -> N
         "opus",
         "lead",
     )
-    assert told["tools"] == ["check", "read", "recall", "report_need", "submit"]
-    assert told["missing_tools"] == ["request_research"]
+    assert told["tools"] == ["check", "read", "recall", "report_need", "request_research", "submit"]
+    assert told["missing_tools"] == []
     assert told["notes"] == ["the tool skill has no counterpart here"]
     assert "prompt" not in told
 

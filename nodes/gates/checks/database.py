@@ -1,50 +1,48 @@
 """Checks of the database."""
 
 import ast
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
-from backend_coordinator.domain.verdict import Evidence, Finding, Verdict
-from backend_coordinator.nodes.gates.evidence import fails, not_applicable, one_line, passes, unknown
+from backend_coordinator.domain.rollout import Rehearsal
+from backend_coordinator.domain.verdict import Finding, Verdict
+from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes.gates.evidence import fails, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.registry import check
-from backend_coordinator.nodes.gates.schema import COMMENT, OTHER_DIALECT, foreign_migration, is_revision
-from backend_coordinator.nodes.gates.scratch import Scratch, copied, installed, shadowed
+from backend_coordinator.nodes.gates.rehearsal import down_of, rehearse, up_of
+from backend_coordinator.nodes.gates.schema import foreign_migration, is_revision
 from backend_coordinator.nodes.gates.source import parse
 from backend_coordinator.nodes.workspace.environment import Environment
-from backend_coordinator.nodes.workspace.processes import Completed
 from backend_coordinator.nodes.workspace.trees import Tree
+from backend_coordinator.settings import load_settings
 
-Answer = Mapping[str, Any]
-"""What the script `rehearse` writes: the path and the message of what broke, and SQLite's version."""
+LARGE = 100_000
+"""From so many rows on, as the setting `table_rows` declares them, nobody should wait for the whole table."""
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 @check("D3")
 async def migrations_go_up_down_and_up(
     base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment
 ) -> Verdict:
-    """Every migration has a way back, and up, down, up on a fresh SQLite database gives equal schemas.
+    """Every migration has a way back, and up, down, up on a database with rows gives equal schemas and values.
 
-    A rollback that was never run is a hope. Source: Database, migration scripts tested; Database Change
-    Coordination, migration script with rollback.
+    The database is a PostgreSQL where the setting `postgres` names one, else SQLite. There, no lock may keep others
+    from a large table while it is rewritten or read whole. A rollback that was never run is a hope. Source: Database,
+    migration scripts tested; Database Change Coordination, migration script with rollback, test on a replica.
     """
     plain = [path for path in head.files if path.endswith(".up.sql")]
-    lost = sorted(p for p in changed if p.endswith(".down.sql") and p not in head.files and _up_of(p) in plain)
+    lost = sorted(p for p in changed if p.endswith(".down.sql") and p not in head.files and up_of(p) in plain)
     touched = {path for path in changed if path.endswith((".up.sql", ".down.sql"))}
     revisions = [path for path in head.files if is_revision(head, path)]
     if not touched and not changed.intersection(revisions):
         return _other_migrations(head, changed)
-    missing = [p for p in plain if p in changed or _down_of(p) in lost if _down_of(p) not in head.files]
-    findings = [Finding(path=path, message=f"has no {PurePosixPath(_down_of(path)).name}") for path in missing]
+    missing = [p for p in plain if p in changed or down_of(p) in lost if down_of(p) not in head.files]
+    findings = [Finding(path=path, message=f"has no {PurePosixPath(down_of(path)).name}") for path in missing]
     findings += [f for path in revisions if path in changed for f in _without_downgrade(head, path)]
     if findings:
         return fails("D3", findings, "write the rollback")
-    if touched:
-        verdict = await _rehearse_plain(head, plain, touched, environment)
-        if not changed.intersection(revisions) or verdict.verdict != "pass":
-            return verdict
-    return await _rehearse_alembic(head, environment)
+    return await _rehearsed(base, head, changed, environment)
 
 
 def _other_migrations(head: Tree, changed: frozenset[str]) -> Verdict:
@@ -53,57 +51,39 @@ def _other_migrations(head: Tree, changed: frozenset[str]) -> Verdict:
     return not_applicable("D3", "no migration changed")
 
 
-def _up_of(path: str) -> str:
-    return path.removesuffix(".down.sql") + ".up.sql"
+async def _rehearsed(base: Tree | None, head: Tree, changed: frozenset[str], environment: Environment) -> Verdict:
+    found = await rehearse(head, changed, environment)
+    if found.findings:
+        return fails("D3", found.findings, "correct the migration", *found.evidence)
+    if found.problem:
+        return unknown("D3", found.problem, *found.evidence)
+    if large := _held_up(base or head, found.shown):
+        return fails("D3", large, "do it in small steps, or plan a maintenance window and waive this", *found.evidence)
+    for shown in found.shown:
+        touched = {change.what.partition(":")[0].partition(".")[0] for change in shown.changes}
+        if table := next((name for name in shown.unfilled if name in touched), None):
+            problem = f"no row could be made up for {table}, which it changes: {shown.unfilled[table]}"
+            return unknown("D3", problem, *found.evidence)
+    where = " and ".join(dict.fromkeys(DATABASES[shown.database] for shown in found.shown))
+    return passes("D3", f"all migrations run up, down and up with equal schemas and values on {where}", *found.evidence)
 
 
-def _down_of(path: str) -> str:
-    return path.removesuffix(".up.sql") + ".down.sql"
-
-
-async def _rehearse_plain(head: Tree, plain: list[str], touched: set[str], environment: Environment) -> Verdict:
-    folders = {PurePosixPath(path).parent for path in touched}
-    evidence: list[Evidence] = []
-    for folder in sorted(folders):
-        pairs = [(up, _down_of(up)) for up in sorted(plain) if PurePosixPath(up).parent == folder]
-        if not pairs:
-            continue
-        if gap := next((up for up, down in pairs if down not in head.files), None):
-            return unknown("D3", f"{gap} has no way back, so the newer migrations cannot be rehearsed with it")
-        for path in (path for pair in pairs for path in pair):
-            if foreign := OTHER_DIALECT.search(COMMENT.sub("", head.read(path) or "")):
-                line = one_line(foreign.group())
-                return unknown("D3", f"{path} is not written for SQLite ({line}): rehearse it on its own database")
-        found = await _run_plain(head, pairs, environment)
-        evidence.append(found)
-        if found.exit_code != bool(found.findings):
-            return unknown("D3", f"the rehearsal could not run: {found.summary}", *evidence)
-        if found.findings:
-            blamed = any(path in touched for path in (found.findings[0].path, _up_of(found.findings[0].path)))
-            if blamed:
-                return fails("D3", found.findings, "correct the migration", *evidence)
-            return unknown("D3", f"an older migration fails: {found.summary}", *evidence)
-    return passes("D3", "all migrations run up, down and up with equal schemas on SQLite", *evidence)
-
-
-async def _run_plain(head: Tree, pairs: list[tuple[str, str]], environment: Environment) -> Evidence:
-    async with copied(head.path, environment) as scratch:
-        done, answer, summary = await _rehearse(scratch, json.dumps(pairs), "-I")
-    evidence = scratch.evidence("sqlite", answer.get("sqlite", ""), done, summary)
-    return evidence.model_copy(update={"findings": _broken(answer)})
-
-
-async def _rehearse(scratch: Scratch, what: str, *options: str, root: str = "") -> tuple[Completed, Answer, str]:
-    """How the rehearsal ended, its answer, empty where it gave none, and a summary."""
-    target = scratch.results / "answer.json"
-    done = await scratch.run(["python", *options, scratch.script("rehearse"), str(target), what], root)
-    answer: Answer = json.loads(target.read_text()) if target.exists() else {}
-    told = next((finding.message for finding in _broken(answer)), done.output[-200:])
-    return done, answer, told or "up, down and up with equal schemas"
-
-
-def _broken(answer: Answer) -> tuple[Finding, ...]:
-    return (Finding(path=answer["broken"][0], message=answer["broken"][1]),) if answer.get("broken") else ()
+def _held_up(base: Tree, rehearsals: Sequence[Rehearsal]) -> list[Finding]:
+    """Tables that the setting `table_rows` of `base` calls large and that others cannot use until the whole is done."""
+    try:
+        declared = load_settings(base.path).table_rows
+    except ConfigurationError:
+        declared = {}
+    return [
+        Finding(
+            path=shown.ups[0],
+            message=f"{'rewrites' if lock.rewrites else 'reads'} all of {lock.table} under {lock.mode}, "
+            f"which has {declared[lock.table]} rows by the setting table_rows",
+        )
+        for shown in rehearsals
+        for lock in shown.locks or ()
+        if lock.holds_up and declared.get(lock.table, 0) >= LARGE
+    ]
 
 
 def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
@@ -115,22 +95,3 @@ def _without_downgrade(head: Tree, path: str) -> Iterator[Finding]:
     acts = {name: any(isinstance(n, ast.Call) for n in ast.walk(f)) for name, f in functions.items()}
     if acts.get("upgrade") and not acts.get("downgrade"):
         yield Finding(path=path, message="downgrade does nothing")
-
-
-async def _rehearse_alembic(head: Tree, environment: Environment) -> Verdict:
-    unit = next((u for u in environment.units if str(PurePosixPath(u.root, "alembic.ini")) in head.files), None)
-    if unit is None:
-        return unknown("D3", "alembic.ini is not at the top of a unit")
-    if problem := unit.problem or shadowed(head.path / unit.root):
-        return unknown("D3", f"the migrations cannot be run: {problem}")
-    async with copied(head.path, environment) as scratch:
-        version = (await installed(scratch, unit.root)).get("alembic")
-        if version is None:
-            return unknown("D3", "alembic is not installed: declare it in the project's dependencies")
-        done, answer, summary = await _rehearse(scratch, str(scratch.results / "db.sqlite"), root=unit.root)
-    evidence = scratch.evidence("alembic", version, done, summary)
-    if not answer:
-        return unknown("D3", f"the migrations do not run on SQLite: {scratch.last_line(done)}", evidence)
-    if findings := _broken(answer):
-        return fails("D3", findings, "correct the migration", evidence)
-    return passes("D3", "all revisions run up, down and up with equal schemas on SQLite", evidence)

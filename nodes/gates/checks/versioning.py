@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from backend_coordinator.domain.verdict import Finding, Verdict
 from backend_coordinator.nodes.gates.application import Application, described, undescribed
 from backend_coordinator.nodes.gates.breaking import breaks
+from backend_coordinator.nodes.gates.breaking_graphql import graphql_breaks
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.openapi import Document
 from backend_coordinator.nodes.gates.registry import check
@@ -39,6 +40,8 @@ async def versions_tell_breaking_changes(
             return unknown("A7", f"what the API was cannot be told: {was.problem}")
         findings = list(introduced(findings, list(_unversioned(before, was, base))))
         findings += _silent_breaks(*_compared(before, was, documents, app))
+        # A GraphQL schema has no version to step: it grows, and what goes was deprecated and unused first.
+        findings += [Finding(path=path, message=message) for path, message in graphql_breaks(base, head)]
     if findings:
         fix = "keep what callers use, or step the version: major, before 1.0.0 minor"
         return fails("A7", findings, fix, *app.evidence)
@@ -47,6 +50,21 @@ async def versions_tell_breaking_changes(
     if app.problem:
         return unknown("A7", app.problem)
     return undescribed("A7", documents, head, changed) or not_applicable("A7", "there is no API")
+
+
+async def broken_between(base: Tree, head: Tree, environment: Environment) -> tuple[str, ...]:
+    """What callers of `base` can trip over in `head`, whatever its version says, one line each.
+
+    A contract that went without another in its place counts; so does an API that cannot be told on one of the sides.
+    """
+    (was, before), (app, after) = await described(base, environment), await described(head, environment)
+    unclear = [f"what the API is cannot be told: {each.problem}" for each in (was, app) if each.path and each.problem]
+    old, new = _compared(before, was, after, app)
+    pairs = list(_pairs(old, new))
+    paired = {id(document) for document, _ in pairs}
+    gone = [f"{each.path} is gone" for each in old if id(each) not in paired and each is not was.document]
+    broken = [f"{now.path}: {what}" for document, now in pairs for what in breaks(document, now)]
+    return tuple(dict.fromkeys((*broken, *gone, *unclear)))
 
 
 def _compared(

@@ -1,90 +1,172 @@
-"""Runs migrations up, down and up again on a fresh SQLite database and reports where that broke."""
+"""Runs migrations up, down and up again, on an empty database and on one with rows, and reports where that broke."""
 
+import hashlib
 import importlib
+import importlib.util
 import json
 import os
-import re
-import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from backend_coordinator.nodes.gates.inside import rehearse_rows as rows
+    from backend_coordinator.nodes.gates.inside.rehearse_databases import Postgres, Sqlite
+else:
+    import rehearse_rows as rows
+    from rehearse_databases import Postgres, Sqlite
 
 
 class Broken(Exception):
-    """A script that failed, and why."""
+    """A path that failed, and why."""
 
 
-def schema(db: sqlite3.Connection) -> list[str]:
-    """What the database consists of, without spelling that SQLite itself changes and without Alembic's own table."""
-    rows = db.execute(
-        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND tbl_name != 'alembic_version'"
-    )
-    return sorted(re.sub(r"\s+|[\"`\[\]]", "", " ".join(map(str, row))).lower() for row in rows)
+class Step(NamedTuple):
+    """One migration: its files, and how it is run each way."""
+
+    up: str
+    down: str
+    forward: Callable[[], None]
+    back: Callable[[], None]
 
 
-def fresh() -> sqlite3.Connection:
-    """A database in memory whose SQL can open no other."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    banned = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
-    db.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action in banned else sqlite3.SQLITE_OK)
-    db.execute("PRAGMA foreign_keys = ON")
-    return db
+def plain(db: Sqlite | Postgres, pairs: Sequence[tuple[str, str]]) -> list[Step]:
+    """Steps of scripts; each raises Broken."""
+
+    def run(path: str) -> None:
+        try:
+            db.script(path)
+        except rows.Refused as error:
+            raise Broken(path, str(error)) from error
+
+    return [Step(up, down, lambda up=up: run(up), lambda down=down: run(down)) for up, down in pairs]  # type: ignore[misc]
 
 
-def step(db: sqlite3.Connection, path: str) -> None:
-    """Run one script; an error names it."""
+def go(db: Sqlite | Postgres, old: Sequence[Step], new: Sequence[Step]) -> Iterator[tuple[str, object]]:
+    """Runs `old` up, gives the tables rows, then `new` up, down and up; what there is to tell. Raises Broken."""
+    for step in old:
+        step.forward()
+    unfilled = rows.fill(db)
+    states = [rows.state(db)]
+    yield "unfilled", unfilled
+    yield "rows", {name: len(found) for name, found in states[0].rows.items()}
+    yield "digest", hashlib.sha256(json.dumps(states[0].rows, sort_keys=True, default=str).encode()).hexdigest()
+    db.watch()
+    for step in new:
+        _with_rows(step.up, step.forward, bool(states[0].rows))
+        states.append(rows.state(db))
+    yield "changes", list(rows.changes(states[0], states[-1]))
+    yield "statements", [" ".join(text.split())[:200] for text in db.statements]
+    yield "locks", db.locks()
+    for step, state in reversed(list(zip(new, states, strict=False))):
+        _with_rows(step.down, step.back, bool(states[0].rows))
+        if missing := rows.difference(state, rows.state(db)):
+            raise Broken(step.down, missing)
+    for step in new:
+        step.forward()
+    if db.schema() != states[-1].schema:
+        raise Broken(new[-1].up, "gives another schema the second time")
+
+
+def _with_rows(path: str, run: Callable[[], None], held: bool) -> None:
     try:
-        db.executescript(Path(path).read_text())
-    except sqlite3.Error as error:
-        raise Broken(path, str(error)) from error
-    if db.in_transaction:
-        raise Broken(path, "leaves a transaction open")
+        run()
+    except Broken as error:
+        raise Broken(path, f"fails with rows in the tables: {error.args[1]}" if held else error.args[1]) from error
+    except Exception as error:
+        if not held:
+            raise
+        raise Broken(path, f"fails with rows in the tables: {str(error).partition(chr(10))[0]}") from error
 
 
-def scripts(pairs: Sequence[tuple[str, str]]) -> None:
-    """Runs plain SQL; raises Broken with a path and a message."""
-    db = fresh()
-    states = [schema(db)]
-    for up, _ in pairs:
-        step(db, up)
-        states.append(schema(db))
-    for (_, down), state in reversed(list(zip(pairs, states, strict=False))):
-        step(db, down)
-        if changed := sorted({*schema(db)} ^ {*state}):
-            raise Broken(down, f"does not restore the schema that was there before: {changed[0][:120]}")
-    for up, _ in pairs:
-        step(db, up)
-    if schema(db) != states[-1]:
-        raise Broken(pairs[-1][0], "gives another schema the second time")
+def scripts(wanted: Mapping[str, Any], _: str) -> Iterator[tuple[str, object]]:
+    """Rehearses pairs of scripts, of which the first `old` are older than the change."""
+    pairs, old = wanted["pairs"], wanted["old"]
+    if wanted["postgres"]:
+        db: Sqlite | Postgres = Postgres()
+    else:
+        db = Sqlite()
+        found = dict(go(db, [], plain(db, pairs)))
+        if not old:
+            yield from found.items()
+            return
+        db = Sqlite()
+    steps = plain(db, pairs)
+    yield from go(db, steps[:old], steps[old:])
 
 
-def alembic(database: str) -> None:
-    """Runs revisions; raises Broken, or whatever the migrations raise."""
-    os.environ["DATABASE_URL"] = url = f"sqlite:///{database}"
+def alembic(wanted: Mapping[str, Any], database: str) -> Iterator[tuple[str, object]]:
+    """Rehearses revisions, of which `changed` are new; raises what they raise where there are no rows."""
     command = importlib.import_module("alembic.command")
-    config = importlib.import_module("alembic.config").Config("alembic.ini")
-    config.set_main_option("sqlalchemy.url", url)
-    command.upgrade(config, "head")
-    with sqlite3.connect(database) as db:
-        first = schema(db)
-        if not first:
-            raise RuntimeError("env.py used another database, or the migrations make no tables")
-        command.downgrade(config, "base")
-        if left := schema(db):
-            raise Broken("alembic.ini", f"downgrade leaves {left[0][:120]}")
+    config, base, place = _configured(wanted["changed"])
+    if wanted["postgres"]:
+        db: Sqlite | Postgres = Postgres()
+        config.set_main_option("sqlalchemy.url", _with_driver(os.environ[wanted["postgres"]]).replace("%", "%%"))
+    else:
+        _aim(config, database)
         command.upgrade(config, "head")
-        if schema(db) != first:
-            raise Broken("alembic.ini", "upgrade gives another schema the second time")
+        if not (db := Sqlite(database)).schema():
+            raise RuntimeError("env.py used another database, or the migrations make no tables")
+        yield from _whole_way(db, config, command)
+        if base == "base":
+            return
+        database += ".rows"
+        _aim(config, database)
+        db = Sqlite(database)
+    older = Step(place, place, lambda: command.upgrade(config, base), lambda: None)
+    newer = Step(place, place, lambda: command.upgrade(config, "head"), lambda: command.downgrade(config, base))
+    yield from go(db, [older] if base != "base" else [], [newer])
+
+
+def _whole_way(db: Sqlite, config: Any, command: Any) -> Iterator[tuple[str, object]]:
+    first = db.schema()
+    yield "changes", list(rows.changes(rows.State({}, [], {}), rows.state(db)))
+    command.downgrade(config, "base")
+    if left := db.schema():
+        raise Broken("alembic.ini", f"downgrade leaves {left[0][:120]}")
+    command.upgrade(config, "head")
+    if db.schema() != first:
+        raise Broken("alembic.ini", "upgrade gives another schema the second time")
+
+
+def _aim(config: Any, database: str) -> None:
+    os.environ["DATABASE_URL"] = url = f"sqlite:///{database}"
+    config.set_main_option("sqlalchemy.url", url)
+
+
+def _configured(changed: Sequence[str]) -> tuple[Any, str, str]:
+    """Alembic's configuration, the revision before the change, and a path to name."""
+    config = importlib.import_module("alembic.config").Config("alembic.ini")
+    directory = importlib.import_module("alembic.script").ScriptDirectory.from_config(config)
+    places = {Path(path).resolve() for path in changed}
+    new = {each.revision: each for each in directory.walk_revisions() if Path(each.path).resolve() in places}
+    before = {name for each in new.values() for name in (each._all_down_revisions or ()) if name not in new}
+    if len(before) > 1:
+        raise RuntimeError(f"the new revisions follow {len(before)} others: bring them into one line")
+    return config, next(iter(before), "base"), changed[0]
+
+
+def _with_driver(url: str) -> str:
+    for driver in ("psycopg", "psycopg2", "asyncpg"):
+        if importlib.util.find_spec(driver):
+            return url.replace("postgresql:", f"postgresql+{driver}:", 1)
+    return url
 
 
 def main(target: str, what: str) -> int:
-    """Writes JSON to `target`; 1 if a migration broke. `what` are pairs of scripts as JSON, or a database's path."""
-    broken = None
+    """Writes JSON to `target`; 1 if a migration broke. `what` says in JSON what to rehearse."""
+    wanted, found, broken = json.loads(what), dict[str, object](), None
+    database = f"{target}.sqlite"
+    os.environ["PATH"] = os.pathsep.join(filter(None, (wanted.get("programs"), os.environ["PATH"])))
     try:
-        scripts(json.loads(what)) if what.startswith("[") else alembic(what)
+        for name, value in (scripts if "pairs" in wanted else alembic)(wanted, database):
+            found[name] = value
     except Broken as error:
         broken = error.args
-    Path(target).write_text(json.dumps({"broken": broken, "sqlite": sqlite3.sqlite_version}))
+    engine = Postgres() if wanted["postgres"] else Sqlite
+    answer = {**found, "broken": broken, "database": engine.name, "version": engine.version}
+    Path(target).write_text(json.dumps(answer, default=str))
     return int(broken is not None)
 
 
