@@ -13,12 +13,13 @@ from backend_coordinator.nodes.screen import Screen
 from backend_coordinator.nodes.screening import screen_for
 
 _LOOK_UP = 0.5
-"""Seconds after which it is noticed that the run was aborted while somebody's code thinks."""
+"""Seconds after which it is noticed that a person answered, or the run was aborted, while somebody's code thinks."""
 
 
 async def ask_bound(question: Question, run: RunContext, conductor: Conductor | None = None) -> bool:
     """Whether the question has an answer in the table now that who is bound to its name was asked, once.
 
+    A person who answers meanwhile is not kept waiting.
     An answer that does not fit, or code that breaks, is told and leaves the question to a person.
     """
     means, asked = run.answers.get(question.to), f"asked bound {question.id}"
@@ -27,6 +28,8 @@ async def ask_bound(question: Question, run: RunContext, conductor: Conductor | 
     work = asyncio.ensure_future(Bound(question.to, means, run).answer(question, _screen(question, run, conductor)))
     try:
         while not (await asyncio.wait((work,), timeout=_LOOK_UP))[0]:
+            if run.ledger.question(question.id).answer is not None:
+                return True
             if conductor is not None and conductor.aborted:
                 return False
         if (answer := work.result()) is not None:

@@ -71,12 +71,14 @@ async def validate(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     """Those who will use a contract say whether they can (API Contract Coordination); what needs it waits."""
     run, task, delivery = runtime.context.run, state.task, state.delivery
     assert delivery is not None
-    if "validate_contract" not in task.steps:
+    if not contract_protocol.is_due(run, task, delivery):
         return {}
     shared = await contract_protocol.share(run, task, delivery)
-    if not shared.files or not contract_protocol.has_validator(run):
+    if not contract_protocol.has_validator(run):
         contract_protocol.not_validated(run, task, state.specialist, shared)
         return {}
+    if missing := contract_protocol.missing(run, task, state.specialist, shared):
+        return failing(state, runtime.context, missing, digest(delivery))
     question = contract_protocol.question_about(run, task, state.specialist, shared)
     answer = await answer_to(question, runtime, task.id)
     if answer.decision == "approve":

@@ -24,12 +24,12 @@ def with_present_models(recorded: Settings, given: Settings | None, workspace: P
 
 
 def set_preset(ledger: Ledger, preset: Preset) -> None:
-    """Gives a run that has not ended another preset of the approval policy.
+    """Gives a run that has not ended another preset of the approval policy, and with it somebody who can be asked.
 
     Questions about subjects that go ahead by themselves then are closed: nothing waits for them any more.
     """
     recorded = Settings.model_validate_json(ledger.noted("settings") or "{}")
-    settings = with_approval(recorded, preset)
+    settings = with_approval(recorded, preset, unattended=False)
     ledger.note("settings", settings.model_dump_json(exclude={"services"}))
     free = Answer(decision="approve", text=f"approval is {preset} now", by="approval policy")
     for question in ledger.open_questions():

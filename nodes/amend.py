@@ -24,10 +24,13 @@ AMENDED = "amended tasks"
 def unsound(context: RunContext, plan: Plan, task: Task, results: Mapping[str, TaskResult]) -> str | None:
     """Why a task at work cannot be changed into this one; None where the plan stays sound with it.
 
-    What the rules found before is not held against it; what they would mend in the task itself is.
+    What the rules found before is not held against it; what they would mend in the task itself is. What stands for
+    security, performance and acceptance is not for those to drop whom it holds up (Error Escalation Protocol).
     """
     if task == plan[task.id]:
         return "it changes nothing"
+    if lost := [entry for entry in _demands(plan[task.id]) if entry not in _demands(task)]:
+        return f"it drops what is demanded: {'; '.join(lost)}"
     if early := sorted(need for need in task.needs if need in plan.by_id and not _merged(results, need)):
         return f"{task.id} is at work and cannot wait for {', '.join(early)}, which has not passed"
     others = frozenset(plan.by_id) - {task.id}
@@ -70,7 +73,8 @@ def kept_parts(ledger: Ledger, task: str) -> tuple[Part, ...]:
 def divided(context: RunContext, plan: Plan, task: Task, parts: Sequence[Part]) -> Compiled:
     """The plan with a task's parts in its place, compiled: who needed it needs all of them; all else stays.
 
-    Raises InvalidPlan for fewer than two parts, and where the plan would not be sound.
+    Raises InvalidPlan for fewer than two parts, for a step or a criterion of the whole that no part has, and where the
+    plan would not be sound.
     """
     if len(parts) < FEWEST_PARTS:
         raise InvalidPlan([f"{task.id} would have {len(parts)} parts, not {FEWEST_PARTS} or more"])
@@ -80,6 +84,8 @@ def divided(context: RunContext, plan: Plan, task: Task, parts: Sequence[Part]) 
             raise InvalidPlan(["there is no id left for another task"])
         ids.append(free)
     made = [_part(context, task, part, ids, number) for number, part in enumerate(parts)]
+    if lost := [entry for entry in _whole(task) if not any(entry in _whole(part) for part in made)]:
+        raise InvalidPlan([f"no part of {task.id} has: {'; '.join(lost)}"])
     rest = [_instead(each, task.id, ids) for each in plan.tasks if each.id != task.id]
     draft = PlanDraft(tasks=(*rest, *made))
     return compile_plan(draft, context.roster, facts=_facts(context), settled=[each.id for each in rest])
@@ -121,6 +127,15 @@ def _told(value: object) -> str:
 
 def _merged(results: Mapping[str, TaskResult], name: str) -> bool:
     return name in results and results[name].status == "merged"
+
+
+def _demands(task: Task) -> tuple[str, ...]:
+    return (*task.requirements.security, *task.requirements.performance, *task.acceptance_criteria)
+
+
+def _whole(task: Task) -> tuple[str, ...]:
+    """What a task must not lose by being split: reviews and protocols hang on its steps."""
+    return (*task.steps, *task.acceptance_criteria)
 
 
 def _instead(task: Task, old: str, new: Sequence[str]) -> Task:

@@ -22,7 +22,7 @@ from backend_coordinator.prompts.loader import coordinator_prompt
 
 PERSONA, PERSON, LATER = "persona", "user", "later"
 _MOST_TOLD = 60_000
-"""Characters of a contract's files that a persona is shown."""
+"""Characters of a contract's files that a persona is shown; of more, it would judge a part."""
 
 
 class Said(Value):
@@ -61,7 +61,8 @@ class Bound:
     async def answer(self, question: Question, screen: Screen | None) -> Answer | None:
         """The answer; None leaves it to a person. Raises BadAnswer for one that the question does not take.
 
-        `screen` stands before a persona; without one it is not asked. Whatever the bound code raises is raised.
+        `screen` stands before a persona; without one it is not asked. Whatever the bound code raises is told as
+        BadAnswer: no loop or future carries StopIteration, SystemExit or a cancellation of its own to who waits.
         """
         reply: object
         if self.means == PERSONA:
@@ -92,7 +93,9 @@ class Bound:
             return None
         member, context = self.context.roster.get(self.name), self.context
         files = "\n\n".join(f"FILE {path}\n{_text(context, path)}" for path in question.validates)
-        told = f"{question.text}\n\n{files[:_MOST_TOLD]}\n\nDECISIONS YOU CAN TAKE: {', '.join(takes)}, {LATER}"
+        if len(files) > _MOST_TOLD:
+            raise BadAnswer(f"{PERSONA} is not asked what it cannot be shown whole, {len(files):,} characters")
+        told = f"{question.text}\n\n{files}\n\nDECISIONS YOU CAN TAKE: {', '.join(takes)}, {LATER}"
         system = f"{member.prompt}\n\n{coordinator_prompt('persona')}"
         inquiry = Inquiry(f"persona-{question.id}", system, screen(context.redact(told)), member)
         said, _ = await ask(context, inquiry, Said)
@@ -130,8 +133,8 @@ async def _called(function: Callable[[Question], object], question: Question) ->
         done.set_running_or_notify_cancel()
         try:
             done.set_result(function(question))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
-            done.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - it is told where the answer is awaited
+            done.set_exception(_broken(error))
 
     Thread(target=work, daemon=True, name=f"answer-{question.id}").start()
     found = await asyncio.wrap_future(done)
@@ -142,6 +145,15 @@ async def _outside(work: Awaitable[object]) -> object:
     """The outcome of somebody's code that must not find itself within our graph, whose checkpointer it would take."""
 
     async def awaited() -> object:
-        return await work
+        try:
+            return await work
+        except BaseException as error:
+            if (ours := asyncio.current_task()) and ours.cancelling():
+                raise
+            raise _broken(error) from error
 
     return await asyncio.get_running_loop().create_task(awaited(), context=Context())
+
+
+def _broken(error: BaseException) -> BadAnswer:
+    return BadAnswer(f"{type(error).__name__}: {error}")

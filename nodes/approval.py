@@ -38,7 +38,9 @@ async def touched(context: RunContext, base: str, delivery: Delivery, added: Map
             environment = await context.environment(after.path)
             async with sharing(context.verdicts.memory):
                 broken = await broken_between(before, after, environment)
-            found["breaking_changes"] = dict.fromkeys(broken, "")
+            found["breaking_changes"] = {
+                line: next((path for path in changed if line.startswith(path)), ".") for line in broken
+            }
     found["dependencies"] = dict.fromkeys(added.values(), "")
     return {subject: found[subject] for subject in get_args(Subject) if subject in guarded and found.get(subject)}
 
@@ -133,9 +135,13 @@ def plan_question(context: RunContext, plan: Plan) -> Question:
 
 def _state(delivery: Delivery, subject: Subject, reasons: Touched) -> str:
     """What tells the work on a subject from other work: the task, and what speaks for it in files as they are."""
-    states = {artifact.path: f"{artifact.change} {artifact.sha256}" for artifact in delivery.artifacts}
-    seen = sorted((reason, states.get(path, "")) for reason, path in reasons.items())
+    states = [(each.path, each.change, each.sha256) for each in delivery.artifacts]
+    seen = [(why, [state for state in states if _below(state[0], place)]) for why, place in sorted(reasons.items())]
     return f"{delivery.task} {subject} {hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]}"
+
+
+def _below(path: str, place: str) -> bool:
+    return place in (".", path) or path.startswith(f"{place}/")
 
 
 def _told(reasons: Touched) -> str:

@@ -11,9 +11,10 @@ from backend_coordinator.domain.plan import StepKind, Task
 from backend_coordinator.domain.protocol import ProtocolStep
 from backend_coordinator.domain.question import Answer, Question
 from backend_coordinator.nodes.context import RunContext
-from backend_coordinator.nodes.gates.breaking import breaks
 from backend_coordinator.nodes.gates.breaking_graphql import graphql_breaks
+from backend_coordinator.nodes.gates.checks.versioning import trips
 from backend_coordinator.nodes.gates.openapi import Document, Operation, as_list, as_node, contracts
+from backend_coordinator.nodes.gates.swagger import swagger_contracts
 from backend_coordinator.nodes.kinds import kind_of
 from backend_coordinator.nodes.private import write_private
 from backend_coordinator.nodes.protocols import keep_steps
@@ -36,6 +37,8 @@ class Shared(NamedTuple):
 
     files: tuple[tuple[str, str], ...]
     lines: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What of it is no text that could be shown: a link, or too large."""
 
     @property
     def digest(self) -> str:
@@ -52,45 +55,61 @@ def has_validator(context: RunContext) -> bool:
     return FRONTEND in context.answers or context.settings.frontend == "person"
 
 
+def is_due(context: RunContext, task: Task, delivery: Delivery) -> bool:
+    """Whether a delivery's contract is to be validated: its task says so, or it changes one that was shared before."""
+    if "validate_contract" in task.steps:
+        return True
+    keep_steps(context.ledger, task.id, "api_contract", ())  # what an earlier attempt changed
+    place = context.folder / "contracts"
+    changed = [artifact.path for artifact in delivery.artifacts if artifact.kind in _CONTRACTS]
+    shared = tuple(place.iterdir()) if place.is_dir() else ()
+    return has_validator(context) and any((each / path).is_file() for path in changed for each in shared)
+
+
 async def share(context: RunContext, task: Task, delivery: Delivery) -> Shared:
     """Publishes the contracts that a delivery changes, or where it changes none those of its tree.
 
     Copies go to `contracts/<task>-<attempt>/` in the run's folder; doing it twice leaves the same.
     """
-    changed = [a.path for a in delivery.artifacts if a.kind in _CONTRACTS and a.change != "deleted"]
-    return await in_thread(_share, context, delivery, tuple(changed), f"contracts/{task.id}-{delivery.attempt}")
+    touched = [artifact for artifact in delivery.artifacts if artifact.kind in _CONTRACTS]
+    changed = tuple(artifact.path for artifact in touched if artifact.change != "deleted")
+    shared = await in_thread(_share, context, delivery, changed, f"contracts/{task.id}-{delivery.attempt}")
+    removed = (f"REMOVES {artifact.path}" for artifact in touched if artifact.change == "deleted")
+    return shared._replace(lines=(*removed, *shared.lines))
 
 
 def _share(context: RunContext, delivery: Delivery, changed: Sequence[str], place: str) -> Shared:
     repository, rules = context.repository, context.settings.paths
     head = repository.tree(delivery.commit or repository.head())
     paths = changed or [path for path in head.files if kind_of(path, rules) in _CONTRACTS]
-    files = []
+    files, unread = [], []
     for path in paths:
         text = head.read(path)
         if text is None:
-            continue  # a link, or no text: nothing that anybody could validate
+            unread.append(path)
+            continue
         copy = context.folder / place / path
         copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(copy, context.redact(text))
         files.append((f"{place}/{path}", hashlib.sha256(text.encode()).hexdigest()))
     base = repository.tree(repository.user.base_commit)
-    return Shared(tuple(files), tuple(_lines(base, head, paths)))
+    return Shared(tuple(files), tuple(_lines(base, head, paths)), tuple(unread) if changed else ())
 
 
 def _lines(base: Tree, head: Tree, paths: Sequence[str]) -> Iterator[str]:
     """The operations of the contracts, and what callers of the base can trip over."""
-    before = {document.path: document for document in contracts(base)}
-    for document in contracts(head):
+    before = {document.path: document for document in (*contracts(base), *swagger_contracts(base))}
+    for document in (*contracts(head), *swagger_contracts(head)):
         if document.path not in paths:
             continue
         servers = [str(as_node(each).get("url")) for each in as_list(document.content.get("servers"))]
         yield f"OPERATIONS of {document.path}, servers: {', '.join(servers) or 'none named'}"
         yield from (f"- {_told(document, operation)}" for operation in document.operations)
-        broken = breaks(before[document.path], document) if document.path in before else ()
+        broken = trips(before[document.path], document) if document.path in before else ()
         yield from (f"BREAKS CALLERS of the base branch, {document.path}: {what}" for what in broken)
-    for path, what in graphql_breaks(base, head):
-        if path in paths:
+    graphql = graphql_breaks(base, head)
+    for path, what in (*graphql.changes, *graphql.unclear):
+        if path in paths or path not in head.files:
             yield f"BREAKS CALLERS of the base branch, {path}: {what}"
 
 
@@ -130,6 +149,16 @@ def not_validated(context: RunContext, task: Task, author: str, shared: Shared) 
     """Records that a contract was put to nobody, and why; what needs it goes on."""
     why = f"no frontend takes part; published as {shared}" if shared.files else "there is no contract file to share"
     _record(context, task, author, ("not_done", why), ("not_done", why))
+
+
+def missing(context: RunContext, task: Task, author: str, shared: Shared) -> Failure | None:
+    """Why there is nothing, or not all, that could be put to who validates; None where there is."""
+    if shared.files and not shared.unread:
+        return None
+    unread = f": {', '.join(shared.unread)} cannot be read as text of at most 1 MB" if shared.unread else ""
+    why = f"no contract file to share{unread}"
+    _record(context, task, author, ("not_done", why), ("not_done", why))
+    return Failure(kind=FailureClass.GATE_FAILURE, summary=why)
 
 
 def accepted(context: RunContext, task: Task, delivery: Delivery, shared: Shared, answer: Answer) -> Delivery:

@@ -181,7 +181,7 @@ async def _approved(context: RunContext, head: Tree) -> frozenset[str]:
 
 def question_about(context: RunContext, task: Task, names: Sequence[str], why: str) -> Question | None:
     """What a person is asked about new dependencies; None where nothing is new or the policy decides by itself."""
-    if not names or not context.settings.approval.asks("dependencies") or "dependencies" in context.ledger.freed():
+    if not names or not context.settings.approval.asks("dependencies"):
         return None
     seed = f"{context.run}/{task.id}/dependencies/{' '.join(sorted(names))}"
     return Question(

@@ -112,9 +112,12 @@ class Ledger:
         )
 
     def freed(self) -> frozenset[str]:
-        """The subjects of the approval policy that a person let go ahead for the rest of the run."""
+        """The subjects of the approval policy that a person let go ahead for the rest of the run.
+
+        Dependencies never are: names are approved one by one.
+        """
         given = [q for q in self.questions() if q.answer and q.answer.decision == "approve_run"]
-        return frozenset(subject for question in given for subject in question.subjects)
+        return frozenset(subject for question in given for subject in question.subjects) - {"dependencies"}
 
     def open_questions(self) -> tuple[Question, ...]:
         """Those that still wait."""

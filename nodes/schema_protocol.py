@@ -30,11 +30,7 @@ async def hand_over(context: RunContext, plan: Plan, task: Task, delivery: Deliv
     """
     if "design_migration" not in task.steps or not delivery.commit:
         return delivery
-    head = await in_thread(context.repository.tree, delivery.commit)
-    changed = await in_thread(context.repository.changed_paths, base, delivery.commit)
-    environment = await context.environment(head.path)
-    async with sharing(context.verdicts.memory):
-        found = await rehearse(head, changed, environment)
+    found = await _rehearsed(context, delivery.commit, base)
     plans = tuple(map(rollout_of, found.shown))
     place = f"handover/{task.id}.md"
     text = context.redact("\n".join(_document(task, found, plans)))
@@ -47,6 +43,17 @@ async def hand_over(context: RunContext, plan: Plan, task: Task, delivery: Deliv
     keep_steps(context.ledger, task.id, "schema_change", steps)
     told = Decision(kind=ContextKind.DATABASE_ADMINISTRATION, text=text)
     return delivery.model_copy(update={"decisions": (*delivery.decisions, told)})
+
+
+async def _rehearsed(context: RunContext, commit: str, base: str) -> Rehearsed:
+    try:
+        head = await in_thread(context.repository.tree, commit)
+        changed = await in_thread(context.repository.changed_paths, base, commit)
+        environment = await context.environment(head.path)
+        async with sharing(context.verdicts.memory):
+            return await rehearse(head, changed, environment)
+    except Exception as error:  # noqa: BLE001 - it is merged already: what breaks here is told, and ends no run
+        return Rehearsed(problem=f"the rehearsal broke: {type(error).__name__}: {error}")
 
 
 def _made(plan: Plan, task: Task, author: str, found: Rehearsed) -> Iterator[_Outcome]:

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
 from backend_coordinator.domain.context import ContextKind as Kind
@@ -16,7 +17,7 @@ from backend_coordinator.nodes.units import units
 from backend_coordinator.nodes.workspace.trees import Tree
 
 Touched = Mapping[str, str]
-"""What speaks for a subject, and the file that it was found in, which is empty where it is no single one."""
+"""What speaks for a subject, and the file or folder that it was found in: `.` for all files, empty for none."""
 
 _KINDS: Mapping[Kind, Subject] = {
     Kind.API_CONTRACT: "api_contract",
@@ -32,14 +33,20 @@ _STEPS: Mapping[str, Subject] = {
 }
 _INFRASTRUCTURE = re.compile(
     r"(?:.*/)?(?:[^/]+\.(?:service|timer|socket)|Caddyfile|Vagrantfile|haproxy[^/]*|traefik[^/]*|serverless\.ya?ml"
-    r"|cloudbuild\.ya?ml|deploy[^/]*\.(?:sh|py|ya?ml)|(?:\.gitlab|deploy|deployment|infra|infrastructure|systemd|charts)/.*)",
+    r"|cloudbuild\.ya?ml|chart\.ya?ml|pulumi(?:\.[^/]+)?\.ya?ml|\.drone\.ya?ml|(?:vercel|cdk)\.json|netlify\.toml"
+    r"|(?:gunicorn|supervisord)\.conf[^/]*|entrypoint[^/]*\.sh|deploy[^/]*\.(?:sh|py|ya?ml)"
+    r"|(?:\.gitlab|deploy|deployment|infra|infrastructure|systemd|charts)/.*)",
     re.IGNORECASE,
 )
 _SECRET = re.compile(
     r"(?:.*/)?(?:\.env(?!\.(?:example|sample))[^/]*|[^/]*(?:secrets?|credentials?|crypto|cors|permissions?)[^/]*"
-    r"|[^/]+\.(?:pem|key|crt|p12|jks)|CODEOWNERS|backend-coordinator\.toml)",
+    r"|[^/]+\.(?:pem|key|crt|p12|jks)|id_(?:rsa|dsa|ecdsa|ed25519)|authorized_keys|\.(?:npmrc|netrc|pypirc|htpasswd)"
+    r"|CODEOWNERS|backend-coordinator\.toml)",
     re.IGNORECASE,
 )
+_GUARDING = re.compile(r"(?i)\b(?:tokens?|guards?)\b")
+"""Words that in the name of a file speak of access control, though not in a demand."""
+_MIGRATION = re.compile(r"(?:.*/)?(?:migrations|alembic|db/migrat(?:e|ion))/.*", re.IGNORECASE)
 _MAKE = frozenset({"makefile", "justfile", "taskfile.yml", "taskfile.yaml"})
 _DEPLOYS = re.compile(r"(?i)\b(?:deploy\w*|release|publish|kubectl|helm|terraform|docker|ansible\S*|ssh|scp|rsync)\b")
 _GUARDS = re.compile(
@@ -67,15 +74,20 @@ _FREE = frozenset({Kind.DOCUMENTATION, Kind.TECHNOLOGY_STACK, Kind.FRONTEND_MARK
 
 
 def by_path(path: str, rules: PathRules = NO_RULES) -> frozenset[Subject]:
-    """The subjects that a path, or a glob of paths, stands for; those of a test are none."""
+    """The subjects that a path, or a glob of paths, stands for; those of a test are none.
+
+    Tools that migrate run every file of their folder: there no name makes a test, only a folder of tests around it.
+    """
     kind, suffix = kind_of(path, rules), PurePosixPath(path).suffix.lower()
+    migration = _MIGRATION.fullmatch(path) and not is_test(str(PurePosixPath(path).with_name("_")))
     prose = suffix in (".md", ".mdx", ".rst", ".adoc")
-    if is_test(path) or (prose and kind is not Kind.SYSTEM_DESIGN):
+    if (is_test(path) and not migration) or (prose and kind is not Kind.SYSTEM_DESIGN):
         return frozenset()
     found: set[Subject] = {_KINDS[kind]} if kind in _KINDS else set()
     if _INFRASTRUCTURE.fullmatch(path):
         found.add("infrastructure")
-    if not prose and (_SECRET.fullmatch(path) or ACCESS.search(_words(path))):
+    words = _words(path)
+    if not prose and (_SECRET.fullmatch(path) or ACCESS.search(words) or _GUARDING.search(words)):
         found.add("security")
     return frozenset(found)
 
@@ -111,34 +123,59 @@ def in_diff(base: Tree, head: Tree, changed: Sequence[str], rules: PathRules = N
         for subject, line in _by_lines(base, head, path, rules).items():
             if subject not in named:
                 found.setdefault(subject, {})[f"{path}: {line}"] = path
-    for place in _new_places(base, head):
-        found.setdefault("architecture", {})[place] = ""
+    for told, place in _new_places(base, head):
+        found.setdefault("architecture", {})[told] = place
     return found
 
 
 def _by_lines(base: Tree, head: Tree, path: str, rules: PathRules) -> Mapping[Subject, str]:
     """The first changed line of a file that speaks for each subject."""
-    if is_test(path) or (kind_of(path, rules) in _FREE and PurePosixPath(path).name != "pyproject.toml"):
+    migration = any(is_revision(tree, path) for tree in (base, head))
+    if not migration and (is_test(path) or (kind_of(path, rules) in _FREE and not path.endswith("pyproject.toml"))):
         return {}
-    before, after = [Counter((tree.read(path) or "").splitlines()) for tree in (base, head)]
-    changed = [*(after - before), *(before - after)]
+    before, after = [(tree.read(path) or "").splitlines() for tree in (base, head)]
     rules_of: dict[Subject, re.Pattern[str]] = {"security": _GUARDS, "schema": _TABLES}
     if PurePosixPath(path).name.lower() in _MAKE:
         rules_of = {"infrastructure": _DEPLOYS}
     elif path.endswith("pyproject.toml"):
         rules_of = {"security": _OWN_SETTINGS}
-    found = {subject: next(filter(rule.search, changed), None) for subject, rule in rules_of.items()}
-    if any(is_revision(tree, path) for tree in (base, head)):
+    found = {subject: _first_changed(rule, before, after) for subject, rule in rules_of.items()}
+    if migration:
         found["schema"] = "a migration"
     return {subject: line.strip()[:_MOST_LINE] for subject, line in found.items() if line}
 
 
-def _new_places(base: Tree, head: Tree) -> Iterator[str]:
-    """New packages or services, and new top-level folders that hold code."""
+def _first_changed(rule: re.Pattern[str], before: Sequence[str], after: Sequence[str]) -> str | None:
+    """The first line of a rule that came, went, or stands elsewhere among the lines that stay.
+
+    A plain diff may tell a guard that moves past a line as that line moving past the guard.
+    """
+    rest = [[line for line in lines if not rule.search(line)] for lines in (before, after)]
+    if len(rest[0]) == len(before) and len(rest[1]) == len(after):
+        return None
+    blocks = SequenceMatcher(a=rest[0], b=rest[1]).get_matching_blocks()
+    was = Counter(_placed(rule, before, {block.a + each for block in blocks for each in range(block.size)}))
+    now = Counter(_placed(rule, after, {block.b + each for block in blocks for each in range(block.size)}))
+    return next((line for line, _ in (*(now - was), *(was - now))), None)
+
+
+def _placed(rule: re.Pattern[str], lines: Sequence[str], staying: Container[int]) -> Iterator[tuple[str, int]]:
+    """The lines of a rule, each with how many lines before it stay, which `staying` tells of the other lines."""
+    others = before = 0
+    for line in lines:
+        if rule.search(line):
+            yield line, before
+        else:
+            before += others in staying
+            others += 1
+
+
+def _new_places(base: Tree, head: Tree) -> Iterator[tuple[str, str]]:
+    """New packages or services, and new top-level folders that hold code, each with its folder."""
     roots, before = {unit.root for unit in units(head)}, {unit.root for unit in units(base)}
-    yield from (f"{root or '.'}: a new package or service" for root in sorted(roots - before))
+    yield from ((f"{root or '.'}: a new package or service", root or ".") for root in sorted(roots - before))
     tops = _tops(head) - _tops(base) - roots
-    yield from (f"{top}/: a new folder with code" for top in sorted(tops))
+    yield from ((f"{top}/: a new folder with code", top) for top in sorted(tops))
 
 
 def _tops(tree: Tree) -> frozenset[str]:

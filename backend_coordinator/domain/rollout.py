@@ -8,7 +8,8 @@ from backend_coordinator.domain.base import Value
 
 ChangeKind = Literal[
     "table_added", "table_dropped", "column_added", "column_dropped", "column_demanded", "column_optional",
-    "type_changed", "rule_added", "rule_removed", "values_changed", "schema_changed",
+    "default_removed", "type_changed", "rule_added", "rule_removed", "view_added", "view_dropped", "trigger_added",
+    "trigger_dropped", "index_added", "index_dropped", "values_changed", "schema_changed",
 ]  # fmt: skip
 Strategy = Literal["blue_green", "canary", "rolling", "expand_contract", "maintenance_window"]
 
@@ -17,10 +18,15 @@ BLOCKING = frozenset({"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "Ac
 
 
 class SchemaChange(Value):
-    """One difference that the migration makes; `column_demanded` is a value that old code does not give."""
+    """One difference that the migration makes; `column_demanded` is a value that old code does not give.
+
+    `table` is the one that it changes as the database spells it, empty where it is none or more than one. A view,
+    trigger or index with another definition is dropped and added.
+    """
 
     kind: ChangeKind
     what: str
+    table: str = ""
 
 
 class Lock(Value):
@@ -59,6 +65,8 @@ class Rehearsal(Value):
     statements: tuple[str, ...] = ()
     locks: tuple[Lock, ...] | None = None
     digest: str = ""
+    assumed: str = ""
+    """How the migration fails where rows repeat what it wants distinct: it ran with rows that do not."""
 
 
 class RolloutPlan(Value):

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from backend_coordinator.nodes.gates.breaking_change import EACH, Change, worded
 from backend_coordinator.nodes.gates.breaking_schemas import Comparison
 from backend_coordinator.nodes.gates.breaking_security import changed_schemes, security_changes
-from backend_coordinator.nodes.gates.openapi import Document, Node, Operation, as_list, as_node, unnamed
+from backend_coordinator.nodes.gates.breaking_shapes import kinds, whole
+from backend_coordinator.nodes.gates.openapi import Document, Node, Operation, as_list, as_node, server_urls, unnamed
 
 
 def breaks(before: Document, after: Document) -> tuple[str, ...]:
@@ -45,7 +46,7 @@ def _pairs(
 
 
 def _servers(before: Document, after: Document) -> Iterator[Change]:
-    urls = [[str(as_node(s).get("url", "")) for s in as_list(d.content.get("servers"))] for d in (before, after)]
+    urls = [server_urls(d.content.get("servers")) for d in (before, after)]
     paths = {urlsplit(url).path.rstrip("/") for url in urls[1]} or {""}
     pairs = _pairs(before.operations, after.operations, before.server, after.server)
     moved = [new for old, new in pairs if new and new.key != old.key]
@@ -109,13 +110,22 @@ class _Look:
             now = bool(new.get("required"))
             rule, message = ("required", "became required") if now else ("optional", "became optional")
             yield Change(f"parameter-became-{rule}", self.operation, where, message, now)
-        if _style(old) != _style(new):
+        if self._written_otherwise(old, new):
             yield Change("parameter-style-changed", self.operation, where, "is written in another style")
         media = [next(iter(as_node(p.get("content")).values()), p) for p in (old, new)]
         repeated = "schema" in new and _style(new) == ("form", True)
         schemas = [as_node(m).get("schema", {}) for m in media]
         text = "schema" in new
         yield from self.schemas(schemas[0], schemas[1], where, sent=True, text=text, repeated=repeated)
+
+    def _written_otherwise(self, old: Node, new: Node) -> bool:
+        """Whether what was right in the old way no longer is; how a list is spread says nothing about one value."""
+        if "content" in old or "content" in new:
+            return not ("content" in old and "content" in new)
+        (style, spread), (other, spread_now) = _style(old), _style(new)
+        nested = kinds(self.before, whole(self.before, old.get("schema", {}))) & {"array", "object"}
+        reserved = old.get("allowReserved") and not new.get("allowReserved")
+        return style != other or bool(reserved) or (bool(nested) and spread != spread_now)
 
     def body(self, old: Node, new: Node) -> Iterator[Change]:
         was, now = self.before.resolve(old.get("requestBody")), self.after.resolve(new.get("requestBody"))
@@ -134,7 +144,9 @@ class _Look:
 
     def answers(self, old: Node, new: Node) -> Iterator[Change]:
         for status in sorted(old):
-            now = next((s for s in (status, f"{status[0]}XX", f"{status[0]}xx") if s in new), None)
+            ranges = (f"{status[0]}XX", f"{status[0]}xx")
+            within = [s for s in sorted(new) if status in ranges and s[0] == status[0]]
+            now = next((s for s in (status, *ranges, *within) if s in new), None)
             was = self.before.resolve(old[status])
             if now is None:
                 breaking = status[0] in "23"
@@ -167,7 +179,7 @@ class _Look:
         """Content types and their schemas."""
         was, now, side = as_node(old.get("content")), as_node(new.get("content")), "request" if sent else "response"
         for kind, described in was.items():
-            match = next((other for other in now if _same_media(kind, other)), None)
+            match = kind if kind in now else next((other for other in now if _covered(kind, other, sent)), None)
             if match is None:
                 message = f"may no longer be {kind}" if sent else f"is no longer {kind}"
                 yield Change(f"{side}-media-type-removed", self.operation, where, message)
@@ -175,9 +187,22 @@ class _Look:
             pair = [as_node(media).get("schema", {}) for media in (described, now[match])]
             text = sent and ("form" in kind or kind.startswith("text/"))
             yield from self.schemas(pair[0], pair[1], where, sent=sent, text=text)
+            yield from self._encodings(as_node(described), as_node(now[match]), where, side, sent=sent)
         added = [kind for kind in now if not any(_same_media(kind, other) for other in was)]
         for kind in added:
             yield Change(f"{side}-media-type-added", self.operation, where, f"may now be {kind}", False)
+
+    def _encodings(self, old: Node, new: Node, where: str, side: str, *, sent: bool) -> Iterator[Change]:
+        """Content types of the parts of a form, where both documents say them."""
+        was, now = (as_node(media.get("encoding")) for media in (old, new))
+        for name in was.keys() & now.keys():
+            listed = [
+                [kind.strip() for kind in str(as_node(e[name]).get("contentType", "")).split(",")] for e in (was, now)
+            ]
+            for kind in listed[0]:
+                if all(listed[1]) and kind and not any(_covered(kind, other, sent) for other in listed[1]):
+                    message = f"may no longer be {kind}" if sent else f"is no longer {kind}"
+                    yield Change(f"{side}-media-type-removed", self.operation, f"part {name} of {where}", message)
 
     def schemas(
         self, old: object, new: object, where: str, *, sent: bool, text: bool = False, repeated: bool = False
@@ -254,6 +279,11 @@ def _titled(parameter: Node) -> str:
 def _style(parameter: Node) -> tuple[str, bool]:
     style = str(parameter.get("style", "form" if parameter.get("in") in {"query", "cookie"} else "simple"))
     return style, bool(parameter.get("explode", style == "form"))
+
+
+def _covered(kind: str, other: str, sent: bool) -> bool:
+    """Whether callers that sent `kind` may send it to `other`, or that take `kind` can take `other`."""
+    return _same_media(kind, other) if sent else _same_media(other, kind)
 
 
 def _same_media(kind: str, other: str) -> bool:

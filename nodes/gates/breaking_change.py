@@ -13,6 +13,10 @@ _WORDS = {
         ("enum-removed", "is no longer limited to some values"),
     ),
     "value": (("enum-value-removed", "may no longer be {}"), ("enum-value-added", "may now be {}")),
+    "extended": (
+        ("enum-value-removed", "may no longer be {}"),
+        ("enum-value-added", "may now be {}, which its extensible enum foresees"),
+    ),
     "bound": (("bound-tightened", "has a tighter {}"), ("bound-loosened", "has a looser {}")),
     "pattern": (("pattern-tightened", "must now fit {}"), ("pattern-loosened", "need no longer fit {}")),
     "format": (("format-narrowed", "must now be a {}"), ("format-widened", "need no longer be a {}")),
@@ -29,7 +33,7 @@ _WORDS = {
     "default": (("default-changed", "has another default"),) * 2,
 }
 # One value may go and another come; what else changes both ways is one change.
-EACH = frozenset({"bound", "mapping", "value", "variant"})
+EACH = frozenset({"bound", "extended", "mapping", "value", "variant"})
 """Kinds of refusals of which one place can have several."""
 
 
@@ -55,4 +59,10 @@ def worded(operation: str, refusal: Refusal, *, sent: bool, breaking: bool) -> C
     """The change that a refusal is: a request breaks by less, an answer by more."""
     rule, message = _WORDS[refusal.kind][sent is not breaking]
     side = "request" if sent else "response"
-    return Change(f"{side}-{rule}", operation, refusal.place, message.format(refusal.detail), breaking)
+    return Change(
+        f"{side}-{rule}",
+        operation,
+        refusal.place,
+        message.format(refusal.detail),
+        breaking and refusal.kind != "extended",
+    )

@@ -9,7 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from backend_coordinator.nodes.gates.breaking_shapes import ANY, kinds, needed, tighter, values, whole, with_way
+from backend_coordinator.errors import ConfigurationError
+from backend_coordinator.nodes.gates.breaking_shapes import (
+    ANY,
+    all_fit,
+    identity,
+    kinds,
+    needed,
+    patterns,
+    split,
+    tighter,
+    values,
+    whole,
+    with_way,
+    written,
+)
 from backend_coordinator.nodes.gates.openapi import Document, Node, as_list, as_node
 
 _HELD_TO = (
@@ -20,16 +34,15 @@ _HELD_TO = (
     "else",
     "if",
     "not",
-    "patternProperties",
     "prefixItems",
     "propertyNames",
     "then",
     "unevaluatedItems",
-    "unevaluatedProperties",
 )
 _EXACT = ("contentEncoding", "contentMediaType")
 _SCALARS = frozenset({"boolean", "integer", "number"})
 _WIDER = {"int32": ("int64", "float", "double"), "int64": ("float", "double"), "float": ("double",)}
+_MOST_PAIRS = 50_000
 _TELLING = frozenset({"added", "default"})
 
 
@@ -66,7 +79,8 @@ class Comparison:
     text: bool = False
     repeated: bool = False
     tried: bool = False
-    seen: dict[tuple[int, int], tuple[object, object]] = field(default_factory=dict)
+    seen: dict[tuple[object, object], tuple[object, object]] = field(default_factory=dict)
+    left: Iterator[int] = field(default_factory=lambda: iter(range(_MOST_PAIRS)))
 
     @property
     def breaks(self) -> bool:
@@ -74,16 +88,21 @@ class Comparison:
         return self.sent is self.forward
 
     def refused(self, given: object, taken: object, place: str) -> Iterator[Refusal]:
-        """Every refusal in two schemas, outer ones first; each pair is compared once, so that circles end."""
+        """Every refusal in two schemas, outer ones first; each pair is compared once, so that circles end.
+
+        Raises ConfigurationError where there is no end in sight.
+        """
         waiting = deque([_Part(given, taken, place, self.repeated)])
         while waiting:
             part = waiting.popleft()
-            meant = (_named(self.giving, part.given), _named(self.taking, part.taken))
-            pair = (id(meant[0]), id(meant[1]))
+            pair = (identity(self.giving, part.given), identity(self.taking, part.taken))
             if pair in self.seen:
                 continue
+            if next(self.left, None) is None:
+                msg = f"schemas cannot be compared: more than {_MOST_PAIRS} pairs of schemas"
+                raise ConfigurationError(msg)
             # What is kept here cannot be freed, so its id is nobody else's.
-            self.seen[pair] = meant
+            self.seen[pair] = (part.given, part.taken)
             shapes = whole(self.giving, part.given), whole(self.taking, part.taken)
             for found in self._refused(*shapes, part.place, repeated=part.repeated):
                 if isinstance(found, Refusal):
@@ -106,8 +125,10 @@ class Comparison:
         if bool(forms[0]) != bool(forms[1]):
             yield from self._reshaped(a, b, place)
             return
-        yield from _limits(a, b, place)
-        if "object" in was & now and "properties" in {**a, **b}:
+        if self.sent and a.get("anyOf") and not b.get("anyOf") and self._overlaps(b):
+            yield Refusal("form", place)
+        yield from self._limits(a, b, place)
+        if "object" in was & now and ("properties" in {**a, **b} or needed(b)):
             yield from self._fields(a, b, place)
         if "object" in was & now:
             yield from self._further(a, b, place)
@@ -118,19 +139,19 @@ class Comparison:
             yield Refusal("default", place)
 
     def _fields(self, a: Node, b: Node, place: str) -> Iterator["Refusal | _Part"]:
-        given, taken = as_node(a.get("properties")), as_node(b.get("properties"))
+        given, taken = self._shown(self.giving, a), self._shown(self.taking, b)
         old, new = (given, taken) if self.forward else (taken, given)
         for name in needed(b):
             gone = name in old and name not in new
             added = not self.breaks and self.forward and name not in old
             told = (gone or added) and not self.tried
-            if not told and name not in needed(a) and not self._hidden(old, new, name):
+            hidden = name in as_node(b.get("properties")) and name not in taken
+            sure = name in needed(a) and (name in given or name not in as_node(a.get("properties")))
+            if not (told or hidden or sure):
                 yield Refusal("required", f"field {name} of {place}")
         refuses = self.sent and self.forward and b.get("additionalProperties") is False
         for name in old:
             where = f"field {name} of {place}"
-            if self._hidden(old, new, name):
-                continue
             if name in new:
                 yield _Part(given[name], taken[name], where)
             elif self.breaks and kinds(self.taking, b) != ANY:
@@ -138,12 +159,15 @@ class Comparison:
         if not self.breaks:
             yield from (Refusal("added", f"field {name} of {place}") for name in new if name not in old)
 
-    def _hidden(self, old: Node, new: Node, name: object) -> bool:
-        """Whether callers never send, or never get, a field."""
-        documents = (self.giving, self.taking) if self.forward else (self.taking, self.giving)
-        schema = new.get(str(name), old.get(str(name)))
-        shape = whole(documents[1 if str(name) in new else 0], schema)
-        return shape.get("readOnly" if self.sent else "writeOnly") is True
+    def _shown(self, document: Document, schema: Node) -> Node:
+        """The fields of a schema without those that callers never send, or never get."""
+        hidden, fields = "readOnly" if self.sent else "writeOnly", as_node(schema.get("properties"))
+        return {name: field for name, field in fields.items() if whole(document, field).get(hidden) is not True}
+
+    def _overlaps(self, schema: Node) -> bool:
+        """Whether one value may fit two alternatives, as far as the kinds of values tell."""
+        ways = [kinds(self.taking, whole(self.taking, way)) for way in as_list(schema.get("oneOf"))]
+        return "discriminator" not in schema and sum(map(len, ways)) > len(frozenset().union(*ways))
 
     def _further(self, a: Node, b: Node, place: str) -> Iterator["Refusal | _Part"]:
         """Fields that have no name in the schema."""
@@ -178,39 +202,57 @@ class Comparison:
             for number, way in enumerate(ways):
                 if not self._fits(with_way(a, way), b):
                     yield Refusal("variant", place, _name(way, number))
-        elif not any(self._fits(a, with_way(b, way)) for way in as_list(b.get("oneOf"))):
+            return
+        forms = [with_way(b, way) for way in as_list(b.get("oneOf"))]
+        if any(self._fits(a, form) for form in forms):
+            return
+        if not all(any(self._fits(part, form) for form in forms) for part in split(self.giving, a)):
             yield Refusal("form", place)
+
+    def _limits(self, a: Node, b: Node, place: str) -> Iterator["Refusal | _Part"]:
+        """What a schema demands of a single value."""
+        before, after = values(a), values(b)
+        if before is None and kinds(self.giving, a) - {"null"} == {"boolean"}:
+            before = ("true", "false")
+        if after is not None:
+            kind = "value" if self.sent or {"enum", "const"} & b.keys() else "extended"
+            yield from (Refusal(kind, place, value) for value in before or () if value not in after)
+            if before is None:
+                yield Refusal("limited", place)
+        bound = [*tighter(a, b)]
+        yield from (Refusal("bound", place, name) for name in bound if not all_fit(a, b, name))
+        for pattern in patterns(b):
+            if pattern not in patterns(a) and not all_fit(a, {"pattern": pattern}, "pattern"):
+                yield Refusal("pattern", place, pattern)
+        form = b.get("format")
+        # A password is only shown in another way.
+        if form not in (None, "password", a.get("format"), *_WIDER.get(str(a.get("format")), ())):
+            yield Refusal("format", place, str(form))
+        yield from self._constraints(a, b, place)
+
+    def _constraints(self, a: Node, b: Node, place: str) -> Iterator["Refusal | _Part"]:
+        """Keywords that hold schemas of their own."""
+        for name in _HELD_TO:
+            unlike = written(self.giving, a.get(name)) != written(self.taking, b.get(name))
+            if b.get(name) not in (None, True, {}) and unlike:
+                yield Refusal("constraint", place, name)
+        given = as_node(a.get("patternProperties"))
+        for name, taken in as_node(b.get("patternProperties")).items():
+            if name in given:
+                yield _Part(given[name], taken, f"a field {name} of {place}")
+            else:
+                yield Refusal("constraint", place, "patternProperties")
+        yield from (Refusal("constraint", place, name) for name in _EXACT if a.get(name) != b.get(name))
+        yield from _told_apart(as_node(a.get("discriminator")), as_node(b.get("discriminator")), place)
 
     def _fits(self, given: object, taken: object) -> bool:
         """Whether a schema takes all of another; inside of that question, whether it does so at first sight."""
         if self.tried:
             a, b = whole(self.giving, given), whole(self.taking, taken)
             accepted = _accepting(kinds(self.taking, b), b, self.text)
-            return kinds(self.giving, a) <= accepted and not [*_limits(a, b, "")]
+            return kinds(self.giving, a) <= accepted and not [*self._limits(a, b, "")]
         tried = replace(self, repeated=False, tried=True, seen=dict(self.seen))
         return all(refusal.kind in _TELLING for refusal in tried.refused(given, taken, ""))
-
-
-def _limits(a: Node, b: Node, place: str) -> Iterator[Refusal]:
-    """What a schema demands of a single value."""
-    before, after = values(a), values(b)
-    if after is not None:
-        gone = [value for value in before or () if value not in after]
-        yield from (Refusal("value", place, value) for value in gone)
-        if before is None and a.get("type") != "boolean":
-            yield Refusal("limited", place)
-    yield from (Refusal("bound", place, name) for name in tighter(a, b))
-    pattern = b.get("pattern")
-    if pattern not in (None, "", ".*", "^.*$", a.get("pattern")):
-        yield Refusal("pattern", place, str(pattern))
-    form = b.get("format")
-    if form not in (None, a.get("format"), *_WIDER.get(str(a.get("format")), ())):
-        yield Refusal("format", place, str(form))
-    for name in _HELD_TO:
-        if b.get(name) not in (None, True, {}) and b[name] != a.get(name):
-            yield Refusal("constraint", place, name)
-    yield from (Refusal("constraint", place, name) for name in _EXACT if a.get(name) != b.get(name))
-    yield from _told_apart(as_node(a.get("discriminator")), as_node(b.get("discriminator")), place)
 
 
 def _told_apart(a: Node, b: Node, place: str) -> Iterator[Refusal]:
@@ -225,11 +267,6 @@ def _accepting(taken: frozenset[str], schema: Node, text: bool) -> frozenset[str
     free = not any(name in schema for name in ("enum", "const", "pattern", "format", "maxLength", "minLength"))
     more = _SCALARS if text and free and "string" in taken else frozenset[str]()
     return taken | more | ({"integer"} if "number" in taken else frozenset())
-
-
-def _named(document: Document, schema: object) -> object:
-    """What a bare reference leads to, so that two references to one schema are one."""
-    return document.resolve(schema) if as_node(schema).keys() == {"$ref"} else schema
 
 
 def _name(way: object, number: int) -> str:

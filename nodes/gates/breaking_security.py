@@ -12,7 +12,11 @@ def security_changes(
     before: Document, after: Document, old: Operation, new: Operation
 ) -> Iterator[tuple[str, str, bool]]:
     """Rule, message and whether it breaks: every way in that was must still be one, with no further scope."""
-    was, now = _ways(before, old.content), _ways(after, new.content)
+    names = _renamed(before, after)
+    was, now = (
+        _ways(before, old.content),
+        [{names.get(name, name): scopes for name, scopes in way.items()} for way in _ways(after, new.content)],
+    )
     for way in was:
         if any(_opens(way, other) for other in now):
             continue
@@ -30,12 +34,30 @@ def security_changes(
 
 def changed_schemes(before: Document, after: Document) -> Iterator[str]:
     """The names of schemes in use that ask for credentials of another kind or in another place than before."""
-    was, now = (as_node(as_node(d.content.get("components")).get("securitySchemes")) for d in (before, after))
+    was, now = _schemes(before), _schemes(after)
     used = {name for operation in before.operations for way in _ways(before, operation.content) for name in way}
     for name in sorted(used & was.keys() & now.keys()):
-        old, new = before.resolve(was[name]), after.resolve(now[name])
-        if any(old.get(key) != new.get(key) for key in _IDENTITY):
+        if was[name] != now[name]:
             yield name
+
+
+def _renamed(before: Document, after: Document) -> dict[str, str]:
+    """New names of schemes and the old ones, which are gone, of the same kind in the same place."""
+    was, now = _schemes(before), _schemes(after)
+    gone = {scheme: name for name, scheme in was.items() if name not in now}
+    return {name: gone[scheme] for name, scheme in now.items() if name not in was and scheme in gone}
+
+
+def _schemes(document: Document) -> dict[str, tuple[str, ...]]:
+    """What identifies each scheme; schemes of HTTP and names of headers have no case."""
+    listed = as_node(as_node(document.content.get("components")).get("securitySchemes"))
+    found = {}
+    for name, scheme in listed.items():
+        said = {key: str(document.resolve(scheme).get(key, "")) for key in _IDENTITY}
+        said["scheme"] = said["scheme"].lower()
+        said["name"] = said["name"].lower() if said["in"] == "header" else said["name"]
+        found[name] = tuple(said.values())
+    return found
 
 
 def _ways(document: Document, operation: Node) -> list[_Way]:

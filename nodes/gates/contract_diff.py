@@ -11,6 +11,8 @@ from backend_coordinator.nodes.gates.breaking_graphql import graphql_changes, is
 from backend_coordinator.nodes.gates.openapi import Document, ForeignReference, load
 from backend_coordinator.nodes.gates.swagger import converted
 
+_BROKEN = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""What a document that is wrong enough makes the code stumble over."""
 Contract: TypeAlias = Document | GraphQLSchema
 
 
@@ -21,15 +23,19 @@ def read_contract(name: str, text: str) -> Contract:
     """
     try:
         return sdl(text) if is_sdl(name) else _document(name, text)
-    except (ValueError, ForeignReference) as error:
+    except (*_BROKEN, ForeignReference) as error:
         msg = f"{name} cannot be compared: {error}"
         raise ConfigurationError(msg) from error
 
 
 def contract_changes(before: Contract, after: Contract) -> tuple[Change, ...]:
-    """Every change that callers can notice; raises ConfigurationError for contracts of two kinds."""
+    """Every change that callers can notice; raises ConfigurationError for what cannot be compared."""
     if isinstance(before, Document) and isinstance(after, Document):
-        return changes(before, after)
+        try:
+            return changes(before, after)
+        except _BROKEN as error:
+            msg = f"{before.path} and {after.path} cannot be compared: {type(error).__name__} {error}"
+            raise ConfigurationError(msg) from error
     if isinstance(before, GraphQLSchema) and isinstance(after, GraphQLSchema):
         return graphql_changes(before, after)
     msg = "one contract is OpenAPI and the other GraphQL: there is nothing to compare"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,9 @@ from backend_coordinator.nodes.workspace.trees import Tree
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _MARK = re.compile(r"""^\s*\{?\s*["']?openapi["']?\s*:\s*["']?3""", re.MULTILINE)
+_VALUES = frozenset({"const", "default", "enum", "example", "examples"})
+_NAMED = frozenset({"properties", "patternProperties", "responses", "schemas", "$defs", "definitions", "parameters"})
+"""Names of mappings whose keys are names of the document's own."""
 _MOST_NODES = 200_000
 _CARRIERS = ("items", "results", "data", "records", "entries")
 """Names of fields in which an answer wraps a list."""
@@ -86,9 +90,7 @@ class Document:
     @property
     def server(self) -> str:
         """The path of the first server, which stands in front of all others."""
-        servers = as_list(self.content.get("servers"))
-        url = str(as_node(servers[0]).get("url", "")) if servers else ""
-        return urlsplit(url).path.rstrip("/")
+        return _base(self.content)
 
     @property
     def info(self) -> Node:
@@ -111,9 +113,8 @@ class Document:
         return tuple(found)
 
     def references(self) -> tuple[str, ...]:
-        """Every `$ref` of the document, sorted."""
-        found = (as_node(node).get("$ref") for node in _nodes(self.content))
-        return tuple(sorted({reference for reference in found if isinstance(reference, str)}))
+        """Every `$ref` of the document, sorted; what stands in examples and other values is none."""
+        return tuple(sorted(referred(self.content)))
 
     def _operations(self) -> Iterator[Operation]:
         for path, value in as_node(self.content.get("paths")).items():
@@ -129,7 +130,7 @@ class Document:
                 array = self._array(path, responses) if method == "get" else None
                 yield Operation(
                     method.upper(),
-                    self.server + path,
+                    _base(operation, item, self.content) + path,
                     tuple(named.values()),
                     frozenset(map(str, responses)),
                     array is not None and not path.endswith("}"),
@@ -175,6 +176,8 @@ class Document:
 
     def at(self, reference: str) -> object:
         """What stands at a reference inside the document; None where it leads nowhere."""
+        if reference in self._anchors:
+            return self._anchors[reference]
         target: object = self.content
         for part in unquote(reference).removeprefix("#/").split("/"):
             name = part.replace("~1", "/").replace("~0", "~")
@@ -184,6 +187,29 @@ class Document:
             )
             target = as_node(entries).get(name)
         return target
+
+    @cached_property
+    def _anchors(self) -> Node:
+        """The document itself, and what has a name wherever it stands."""
+        named = {f"#{node['$anchor']}": node for node in _nodes(self.content) if "$anchor" in as_node(node)}  # type: ignore[index]
+        return {"#": self.content, **named}
+
+
+def server_urls(servers: object) -> list[str]:
+    """The URLs of a list of servers, variables replaced by their defaults."""
+    urls = []
+    for server in map(as_node, as_list(servers)):
+        url = str(server.get("url", ""))
+        for name, variable in as_node(server.get("variables")).items():
+            url = url.replace(f"{{{name}}}", str(as_node(variable).get("default", "")))
+        urls.append(url)
+    return urls
+
+
+def _base(*holders: Node) -> str:
+    """The path of the first server that the innermost holder names."""
+    urls = next(filter(None, (server_urls(holder.get("servers")) for holder in holders)), [""])
+    return urlsplit(urls[0]).path.rstrip("/")
 
 
 def unnamed(path: str) -> str:
@@ -197,12 +223,18 @@ class ForeignReference(Exception):
 
 def contracts(tree: Tree) -> tuple[Document, ...]:
     """Every OpenAPI 3 document of the tree; one that cannot be read has its problem as only content."""
+    return marked(tree, _MARK)
+
+
+def marked(tree: Tree, mark: re.Pattern[str]) -> tuple[Document, ...]:
+    """Every document of the tree whose text has `mark`; one that cannot be read has its problem as only content."""
     texts = {path: tree.read(path) or "" for path in tree.files if path.endswith((".yaml", ".yml", ".json"))}
-    return tuple(load(path, text) for path, text in texts.items() if _MARK.search(text))
+    return tuple(load(path, text) for path, text in texts.items() if mark.search(text))
 
 
 def load(path: str, text: str) -> Document:
     """The document in a text; one that cannot be read has its problem as only content, under `unreadable`."""
+    text = text.removeprefix("\ufeff")
     try:
         content = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
@@ -210,7 +242,18 @@ def load(path: str, text: str) -> Document:
     # Aliases make small YAML stand for endless documents.
     if not isinstance(content, dict) or _too_large(content):
         return Document(path, {"openapi": "3.1.0", "unreadable": "no mapping, or too large"})
-    return Document(path, json.loads(json.dumps(content, default=str)))
+    try:
+        return Document(path, json.loads(json.dumps(_named(content), default=str, allow_nan=False)))
+    except ValueError as error:
+        return Document(path, {"openapi": "3.1.0", "unreadable": f"no JSON: {error}"})
+
+
+def _named(content: object) -> object:
+    """The document with text, or what JSON turns into text, for keys; YAML also has dates."""
+    if isinstance(content, dict):
+        basic = str | int | float | None
+        return {key if isinstance(key, basic) else str(key): _named(value) for key, value in content.items()}
+    return [_named(each) for each in content] if isinstance(content, list) else content
 
 
 def _too_large(content: object) -> bool:
@@ -224,6 +267,20 @@ def _nodes(content: object) -> Iterator[object]:
         node = stack.pop()
         yield node
         stack.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+
+
+def referred(content: object) -> set[str]:
+    """The targets of all references in a part of a document."""
+    found, stack = set(), [("", content)]
+    while stack:
+        name, node = stack.pop()
+        if isinstance(node, dict):
+            if isinstance(reference := node.get("$ref"), str):
+                found.add(reference)
+            stack.extend((k, v) for k, v in node.items() if k not in _VALUES or name in _NAMED)
+        elif isinstance(node, list):
+            stack.extend(("", item) for item in node)
+    return found
 
 
 def as_node(value: object) -> Node:

@@ -8,8 +8,13 @@ _NARROWS: dict[ChangeKind, str] = {
     "table_dropped": "deploy code that neither reads nor writes {what}",
     "column_dropped": "deploy code that neither reads nor writes {what}",
     "column_demanded": "deploy code that always gives {what} a value, and fill the rows that have none",
+    "default_removed": "deploy code that itself gives {what} a value",
     "type_changed": "deploy code that takes both types: {what}",
     "rule_added": "deploy code that keeps the new rule, and mend the rows that break it: {what}",
+    "view_dropped": "deploy code that does not need the view {what}",
+    "trigger_dropped": "deploy code that does itself what the trigger {what} did",
+    "trigger_added": "deploy code that bears with what the trigger {what} does",
+    "index_dropped": "deploy code whose queries are quick without the index {what}",
 }
 """Changes that code of before trips over, with what has to happen first; a renaming is a column dropped and added."""
 _WIDENS = frozenset({"column_optional", "rule_removed"})
@@ -24,7 +29,11 @@ def rollout_of(shown: Rehearsal) -> RolloutPlan:
     return RolloutPlan(
         strategy=strategy,
         reason=reason,
-        before=("take a backup and prove that it restores", *first),
+        before=(
+            "take a backup and prove that it restores",
+            *([f"look for rows that repeat what has to be distinct ({shown.assumed})"] if shown.assumed else []),
+            *first,
+        ),
         during=(*_window(strategy), *(f"run {path}" for path in shown.ups)),
         after=(
             *([f"deploy the code that uses {', '.join(added)}"] if added else []),
@@ -43,11 +52,16 @@ def _strategy(shown: Rehearsal) -> tuple[Strategy, str]:
         return "maintenance_window", f"{lock.table} {how} under {lock.mode}: others wait for as long as it is large"
     if change := next((change for change in shown.changes if change.kind in _NARROWS), None):
         return "expand_contract", f"code of before trips over it ({_words(change.kind)}: {change.what})"
+    kinds = {change.kind for change in shown.changes}
+    if kinds - {"values_changed"} == {"schema_changed"}:
+        return "expand_contract", "the schema changes and it is not known what, so code of before may trip over it"
     if change := next((change for change in shown.changes if change.kind in _WIDENS), None):
         why = f"code of before may not read what new code writes ({_words(change.kind)}: {change.what})"
         return "blue_green", f"{why}, so all traffic changes over at once"
     if change := next((change for change in shown.changes if change.kind == "values_changed"), None):
-        return "canary", f"the schema stays and rows change ({change.what}): watch it with a part of the traffic first"
+        return "canary", f"rows that were there change ({change.what}): watch it with a part of the traffic first"
+    if not kinds:
+        return "canary", "nothing was seen to change, so nothing is known: watch it with a part of the traffic first"
     return "rolling", "it only adds what code of before does not need: old and new code run side by side"
 
 
@@ -72,7 +86,7 @@ def _rollback(shown: Rehearsal) -> Iterator[str]:
 
 
 def _monitoring(shown: Rehearsal) -> Iterator[str]:
-    tables = dict.fromkeys(c.what.partition(":")[0].partition(".")[0] for c in shown.changes if c.kind in _TOLD)
+    tables = dict.fromkeys(c.table for c in shown.changes if c.kind in _TOLD and c.table)
     for table in tables:
         yield f"errors and durations of statements on {table}, compared with before"
     for table in dict.fromkeys(lock.table for lock in shown.locks or ()):

@@ -1,29 +1,67 @@
 """Swagger 2.0 documents said as OpenAPI 3.0, as far as it takes to compare them."""
 
+import re
 from collections.abc import Iterator, Sequence
 
-from backend_coordinator.nodes.gates.openapi import Node, as_list, as_node
+from backend_coordinator.nodes.gates.openapi import Document, Node, as_list, as_node, marked
+from backend_coordinator.nodes.workspace.trees import Tree
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _OUTSIDE = frozenset({"name", "in", "required", "description", "deprecated", "collectionFormat", "allowEmptyValue"})
 _STYLES = {"multi": ("form", True), "ssv": ("spaceDelimited", False), "pipes": ("pipeDelimited", False)}
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _SCHEMES = {"basic": {"type": "http", "scheme": "basic"}}
+_MARK = re.compile(r"""^\s*\{?\s*["']?swagger["']?\s*:\s*["']?2\.0""", re.MULTILINE)
+
+
+def swagger_contracts(tree: Tree) -> tuple[Document, ...]:
+    """Every Swagger 2.0 document of the tree said as OpenAPI 3.0; one that cannot be read has its problem as content.
+
+    Apart from the other contracts: what is said here another way is compared, but not judged by how it is written.
+    """
+    found = marked(tree, _MARK)
+    return tuple(
+        Document(d.path, converted(d.content)) if "swagger" in d.content else d
+        for d in found
+        if "unreadable" in d.content or str(d.content.get("swagger")).startswith("2")
+    )
 
 
 def converted(content: Node) -> dict[str, object]:
     """The same API as OpenAPI 3.0; references stay as they are, since what they name stays where it is."""
+    content = as_node(_said(content))
     schemes = as_node(content.get("securityDefinitions"))
     kept = {key: value for key, value in content.items() if key not in {"swagger", "paths"}}
     return {
         **kept,
         "openapi": "3.0.3",
-        "servers": [{"url": content["basePath"]}] if content.get("basePath") else [],
+        "servers": [{"url": url} for url in _urls(content)],
         "components": {
             "securitySchemes": {k: _SCHEMES.get(str(as_node(v).get("type")), v) for k, v in schemes.items()}
         },
-        "paths": {path: _item(content, as_node(item)) for path, item in as_node(content.get("paths")).items()},
+        "paths": {
+            path: _item(content, Document("", content).resolve(item))
+            for path, item in as_node(content.get("paths")).items()
+        },
     }
+
+
+def _said(node: object) -> object:
+    """The same in the words of OpenAPI: `nullable`, and a discriminator that says its field."""
+    if isinstance(node, list):
+        return [_said(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    words = {"nullable" if key == "x-nullable" else key: _said(value) for key, value in node.items()}
+    if isinstance(field := words.get("discriminator"), str):
+        words["discriminator"] = {"propertyName": field}
+    return words
+
+
+def _urls(content: Node) -> list[str]:
+    host, base = str(content.get("host", "")), str(content.get("basePath", "")).rstrip("/")
+    rest = f"//{host}{base}" if host else base
+    return [f"{scheme}:{rest}" for scheme in as_list(content.get("schemes"))] or [rest] * bool(rest)
 
 
 def _item(content: Node, item: Node) -> dict[str, object]:

@@ -57,7 +57,7 @@ def test_an_amendment_is_the_next_attempt_s_task_and_the_plan_s(shop: Path) -> N
 def test_every_field_of_a_task_can_be_amended(shop: Path) -> None:
     packets: list[str] = []
     changes = {
-        "requirements": {"security": ["no passwords"]},
+        "requirements": {"security": ["no tokens", "no passwords"]},
         "acceptance_criteria": ["it is signed"],
         "expected_output": ["a signed file"],
         "writes": ["f1.txt", "signature.txt"],
@@ -68,7 +68,8 @@ def test_every_field_of_a_task_can_be_amended(shop: Path) -> None:
         packets.append(told.text)
         return "it is signed" in told.text
 
-    made = plan(task(1, priority="low"), task(3, priority="high"))
+    demanded = {"security": ["no tokens"]}
+    made = plan(task(1, priority="low", requirements=demanded), task(3, priority="high"))
     answer = {"action": "amend", "text": "sign it", "amendment": changes}
     run = coordinator(shop, script(made, answer, first_refused(go=go)), slots=1).start("files")
     report, events = finished(run)
@@ -85,12 +86,16 @@ def test_every_field_of_a_task_can_be_amended(shop: Path) -> None:
         ({"needs": ["backend-T002"]}, "cannot wait for backend-T002, which has not passed"),
         ({"needs": ["backend-T009"]}, "needs backend-T009, which the plan does not have"),
         ({"needs": ["backend-T001"]}, "cannot wait for backend-T001"),
+        ({"requirements": {"technical": ["fast"]}}, "drops what is demanded: no tokens; 10 ms"),
+        ({"acceptance_criteria": []}, "drops what is demanded: signed"),
     ],
 )
 def test_an_unsound_amendment_is_refused_and_the_failure_climbs(
     shop: Path, amendment: dict[str, object], why: str
 ) -> None:
-    run = run_of(shop, THREE, {"action": "amend", "text": "otherwise", "amendment": amendment})
+    demanded = {"security": ["no tokens"], "performance": ["10 ms"]}
+    made = plan(task(1, requirements=demanded, acceptance_criteria=["signed"]), task(2, needs=[1]), task(3))
+    run = run_of(shop, made, {"action": "amend", "text": "otherwise", "amendment": amendment})
     asked(run)
     (question,) = run.questions
     question.answer("abandon", by="lead")
@@ -109,6 +114,10 @@ def test_an_unsound_amendment_is_refused_and_the_failure_climbs(
             {"action": "amend", "text": "else", "amendment": {"objective": "write f1.txt"}},
             "the amendment changes nothing",
         ),
+        (
+            {"action": "split", "text": "quick", "parts": [{**each, "steps": ["document"]} for each in PARTS]},
+            "no part of backend-T001 has: write_code",
+        ),
         ({"action": "split", "text": "in one", "parts": PARTS[:1]}, "would have 1 parts, not 2 or more"),
         (
             {"action": "split", "text": "to a friend", "parts": [{**PARTS[0], "specialist": "a-friend"}, PARTS[1]]},
@@ -120,7 +129,8 @@ def test_an_unsound_amendment_is_refused_and_the_failure_climbs(
 )
 def test_an_action_that_cannot_be_carried_out_is_guidance(shop: Path, decision: dict[str, object], notice: str) -> None:
     work = first_refused(go=lambda told: "GUIDANCE from backend-coordinator" in told.text)
-    report, events = finished(run_of(shop, THREE, decision, work))
+    made = plan(task(1, steps=["write_code"]), task(2, needs=[1]), task(3))
+    report, events = finished(run_of(shop, made, decision, work))
     assert report.accepted
     assert ladder(report) == [(3, "external_block", "guide")]
     assert any(notice in event.text and "python-pro keeps it" in event.text for event in of(e.Noticed, events))

@@ -15,7 +15,7 @@ from backend_coordinator.settings import Approval
 from backend_coordinator.testing import ScriptedModel
 from tests.support.children import killed, resumed
 from tests.support.climbing import CODING, Files, author, ladder
-from tests.support.department import Told, department, plan, task
+from tests.support.department import Told, department, plan, refuse, task
 from tests.support.runs import cli_here, coordinator, finished, git, of
 from tests.support.wheelhouse import add_installed, add_wheel
 
@@ -226,3 +226,49 @@ def test_a_batch_carries_no_plan_out_that_it_would_have_to_ask_about(shop: Path)
     assert result.summary == "not accepted: the plan was refused: a batch cannot ask: approval.plan"
     (line,) = (shop.parent / "results.jsonl").read_text().splitlines()
     assert '"refused":["plan"]' in line
+
+
+def test_a_run_from_a_batch_asks_again_once_a_person_gives_it_a_preset(shop: Path) -> None:
+    def work(seen: Told) -> object:
+        return author(IMAGE)(seen) if "GUIDANCE from" in seen.text else refuse(seen)
+
+    model = ScriptedModel(script=department(plan(CODING), work))  # type: ignore[arg-type]
+    entries = [Entry(id="one", objective="the work", workspace=shop)]
+    (result,) = Batch(entries, shop.parent / "results.jsonl", model=model, approval="guarded")
+    assert result.run is not None
+    runs = Runs(shop, model)
+    ledger = runs.ledger(result.run)
+    set_preset(ledger, "guarded")
+    (stuck,) = ledger.open_questions()
+    ledger.answer(stuck.id, Answer(decision="guide", text="write it", by="lead"))
+    run = Run(runs, result.run)
+    waits(run)
+    assert run.questions[-1].question.subjects == ("infrastructure",)
+    run.questions[-1].answer("approve", by="lead")
+    assert run.result().accepted
+
+
+def test_each_new_name_is_asked_about_also_when_the_rest_of_its_question_holds_for_the_run(
+    shop: Path, wheels: Path
+) -> None:
+    add_installed("coverage", wheels)
+    add_wheel(wheels, "acme_tokens", "1.2", module="tokens")
+    add_wheel(wheels, "acme_mail", "1.0", module="mail")
+    names = {"1": "acme-tokens\n", "2": "acme-tokens\nacme-mail\n"}
+
+    def work(seen: Told) -> object:
+        number = seen.task[-1]
+        if seen.turn == 0:
+            return seen.calls("write", path=f"Dockerfile.{number}", content="FROM scratch\n")
+        if seen.turn == 1:
+            return seen.calls("write", path="requirements.txt", content=names[number])
+        return seen.calls("submit", summary="an image")
+
+    made = plan(task(1, writes=("**",)), task(2, needs=[1], writes=("**",)))
+    policy = Approval(infrastructure="ask", dependencies="ask")
+    run = coordinator(shop, department(made, work), approval=policy).start("images")  # type: ignore[arg-type]
+    waits(run)
+    run.questions[0].answer("approve_run", by="lead")
+    waits(run)
+    (again,) = [each for each in run.questions if each.question.answer is None]
+    assert (again.question.subjects, again.question.items) == (("dependencies",), ("acme-mail",))

@@ -1,6 +1,8 @@
 """Who is bound to a name answers before a person does; what does not fit, or breaks, is left to a person."""
 
-from collections.abc import Mapping
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,6 +22,7 @@ from tests.support.climbing import Judgements, ladder
 from tests.support.department import Told, Work, department, plan, refuse, task, write_own_file
 from tests.support.runs import QUICK, of, statuses
 
+HARSH = (StopIteration(), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError())
 GUIDE = {"decision": "guide", "text": "just write it"}
 
 
@@ -97,9 +100,38 @@ def test_a_plan_is_approved_by_who_is_bound_as_user(shop: Path) -> None:
     assert len(asked) == 1
 
 
+async def test_a_person_who_answers_while_the_bound_code_thinks_is_not_kept_waiting(shop: Path) -> None:
+    over, waiting = threading.Event(), threading.Event()
+
+    def thinking(question: Question) -> None:
+        waiting.set()
+        over.wait()
+
+    run = bound_to(shop, {"user": thinking}, write_own_file, approval=Approval(plan="ask"))
+    driving = asyncio.create_task(asyncio.to_thread(run.result))
+    await asyncio.to_thread(waiting.wait)
+    run.questions[0].answer("approve", by="lead")
+    assert statuses(await driving) == {"001": "merged"}
+    over.set()
+
+
 def broken(question: Question) -> str:
     msg = "the chat is down"
     raise RuntimeError(msg)
+
+
+def raising(error: BaseException) -> Callable[[Question], object]:
+    def means(question: Question) -> object:
+        raise error
+
+    return means
+
+
+def raising_later(error: BaseException) -> Callable[[Question], Awaitable[object]]:
+    async def means(question: Question) -> object:
+        raise error
+
+    return means
 
 
 def interrupting(question: Mapping[str, object]) -> object:
@@ -110,6 +142,8 @@ def interrupting(question: Mapping[str, object]) -> object:
     ("means", "why"),
     [
         (broken, "RuntimeError: the chat is down"),
+        *((raising(error), f"{type(error).__name__}: ") for error in HARSH),
+        *((raising_later(error), f"{type(error).__name__}: ") for error in HARSH if type(error) is not StopIteration),
         (lambda question: "reject", "abandon, abort, not reject"),
         (lambda question: "yes", "must answer"),
         (lambda question: 7, "must answer"),

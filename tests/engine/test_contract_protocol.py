@@ -21,33 +21,12 @@ from backend_coordinator.graph.runs import Runs, drive
 from backend_coordinator.testing import ScriptedModel
 from tests.support.children import at, child, die, ending, events, killed
 from tests.support.climbing import Judgements, author, ladder
+from tests.support.contracts import BEFORE, DESIGN, FIRST, SECOND, steps
 from tests.support.department import Told, department, plan, task, write_own_file
 from tests.support.runs import QUICK, cli, coordinator, git, of, result_of, statuses
 
 REMARK = "GET /v1/orders: say what an order without a customer looks like"
-DESIGN = task(
-    1,
-    specialist="api-architect",
-    writes=("openapi.yaml",),
-    steps=("design_contract", "share_contract", "validate_contract", "integration_test"),
-)
 PLAN = plan(DESIGN, task(2, needs=[1]))
-
-
-def contract(version: str, *operations: str) -> str:
-    """A contract whose GET operations answer 200 and 404 with JSON."""
-    paths = "".join(
-        f"  {path}:\n    get:\n      operationId: {path.rpartition('/')[2]}\n      responses:\n"
-        '        "200": {description: fine, content: {application/json: {schema: {type: object}}}}\n'
-        '        "404": {description: none, content: {application/problem+json: {schema: {type: object}}}}\n'
-        for path in operations
-    )
-    info = f'{{title: shop, version: {version}, description: "A new major version gets a path of its own."}}'
-    return f"openapi: 3.1.0\ninfo: {info}\nservers: [{{url: https://api.test}}]\npaths:\n{paths}"
-
-
-BEFORE = contract("0.9.0", "/v1/orders", "/v1/refunds")
-FIRST, SECOND = contract("1.0.0", "/v1/orders"), contract("1.0.1", "/v1/orders", "/v1/customers")
 
 
 @pytest.fixture
@@ -109,10 +88,6 @@ def held_until_accepted(told: list[e.Event]) -> bool:
     begun = [i for i, event in enumerate(told) if isinstance(event, e.TaskStarted) and event.task == "backend-T002"]
     said = [i for i, event in enumerate(told) if isinstance(event, e.Answered) and event.answer.decision == "approve"]
     return bool(begun and said) and said[0] < begun[0]
-
-
-def steps(report: Report) -> dict[str, tuple[str, str]]:
-    return {step.step: (step.status, step.by) for step in report.protocols}
 
 
 def assert_agreed(report: Report, told: list[e.Event]) -> None:

@@ -73,6 +73,14 @@ def test_the_six_steps_of_database_change_coordination_are_on_record(shop: Path)
         ("column_optional", "blue_green"),
         ("rule_removed", "blue_green"),
         ("values_changed", "canary"),
+        ("default_removed", "expand_contract"),
+        ("view_dropped", "expand_contract"),
+        ("trigger_dropped", "expand_contract"),
+        ("trigger_added", "expand_contract"),
+        ("index_dropped", "expand_contract"),
+        ("index_added", "rolling"),
+        ("view_added", "rolling"),
+        ("schema_changed", "expand_contract"),
     ],
 )
 def test_the_rollout_strategy_follows_from_what_was_rehearsed(kind: str, strategy: Strategy) -> None:
@@ -86,3 +94,10 @@ def test_the_rollout_strategy_follows_from_what_was_rehearsed(kind: str, strateg
     assert held.reason.startswith("books is rewritten under AccessExclusiveLock")
     brief = lock.model_copy(update={"rewrites": False, "scans": False})
     assert rollout_of(shown.model_copy(update={"locks": (brief,)})).strategy == strategy
+
+
+def test_a_rollout_says_where_nothing_was_seen_and_where_it_is_not_known_what() -> None:
+    shown = Rehearsal(database="sqlite", version="3", ups=(UP,), downs=(DOWN,))
+    assert rollout_of(shown).reason.startswith("nothing was seen to change")
+    changed = SchemaChange(kind="schema_changed", what="1 definitions differ")
+    assert "it is not known what" in rollout_of(shown.model_copy(update={"changes": (changed,)})).reason

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from backend_coordinator.nodes.workspace import postgres
 from backend_coordinator.nodes.workspace.environment import Environment, build
+from backend_coordinator.nodes.workspace.installer import InstallError
 from backend_coordinator.nodes.workspace.sandbox import probe
 from backend_coordinator.nodes.workspace.trees import Tree, tree_of_directory
+from backend_coordinator.settings import cache_folder
 from tests.gates.trees import MakeTree
 
 collect_ignore_glob = ["fixtures/*"]
@@ -33,6 +37,22 @@ async def _build(tree: Path, cache: Path) -> Environment:
 def bare(settings_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment without any package."""
     return asyncio.run(_build(tmp_path_factory.mktemp("empty"), settings_of_the_session))
+
+
+@pytest.fixture
+async def served(bare: Environment) -> Environment:
+    """An environment whose processes have a PostgreSQL."""
+    try:
+        return replace(bare, postgres=await postgres.prepare("DATABASE_URL", cache_folder(), bare.sandbox))
+    except InstallError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Environment:
+    """Each of the two."""
+    found: Environment = request.getfixturevalue("bare" if request.param == "sqlite" else "served")
+    return found
 
 
 @pytest.fixture

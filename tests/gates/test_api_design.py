@@ -8,11 +8,11 @@ from backend_coordinator.nodes.gates.checks.api_design import methods_fit_operat
 from backend_coordinator.nodes.gates.checks.cors import other_origins_stay_out
 from backend_coordinator.nodes.gates.checks.performance import handlers_do_not_block
 from backend_coordinator.nodes.gates.checks.statuses import seen_statuses_are_declared, statuses_fit_operations
-from backend_coordinator.nodes.gates.checks.versioning import versions_tell_breaking_changes
+from backend_coordinator.nodes.gates.checks.versioning import broken_between, versions_tell_breaking_changes
 from backend_coordinator.nodes.gates.openapi import Document
 from backend_coordinator.nodes.workspace.environment import Environment
 from tests.gates.clean import FACTORY, LAYERED, PAGES, SINGLE
-from tests.gates.trees import BODY, FIXTURES, MakeTree, contract, judged, read
+from tests.gates.trees import BODY, FIXTURES, MakeTree, contract, inside, judged, read
 
 CHECKS = (
     methods_fit_operations,
@@ -163,6 +163,44 @@ async def test_a_break_takes_a_step_of_the_version(
     assert found.verdict is verdict, found.reason
     if after == "1.5.0":
         assert "GET /v1/books is gone, while the version is still 1.5.0" in found.reason
+
+
+SDL = 'type Query { book: Book, old: Int }\ntype Book @key(fields: "id") { id: ID!, pages: Int }\n'
+SUBGRAPH = SDL.replace("type Query", 'extend schema @link(url: "https://x.test")\nextend type Query')
+SWAGGER = contract("get").replace('"openapi": "3.1.0"', '"swagger": "2.0"')
+Files = dict[str, str]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"a.gql": SDL}, {"a.gql": SDL.replace(", old: Int", "")},
+         (Outcome.FAIL, "a.gql: Field Query.old was removed.")),
+        ({"a.gql": SUBGRAPH}, {"a.gql": SUBGRAPH.replace(", old: Int", "").replace("pages: Int", "pages: Float")},
+         (Outcome.FAIL, "a.gql: Field Book.pages changed type from Int to Float.",
+          "a.gql: Field Query.old was removed.")),
+        ({"a.gql": SDL}, {"a.gql": SUBGRAPH}, (Outcome.NOT_APPLICABLE,)),
+        ({"a.gql": SDL}, {}, (Outcome.FAIL, "a.gql: is gone")),
+        ({"a.gql": SDL}, {"api/b.graphqls": SDL + "enum Kind { NOVEL }"}, (Outcome.NOT_APPLICABLE,)),
+        ({"a.gql": SDL}, {"api/b.graphqls": SDL.replace(", pages: Int", "")},
+         (Outcome.FAIL, "a.gql: Field Book.pages was removed.")),
+        ({"a.gql": SDL}, {"a.gql": SDL + "type More { of: Elsewhere }"},
+         (Outcome.UNKNOWN, "a.gql: was a schema and can no longer be read as one")),
+        ({"queries.gql": "query { book { id } }", "tests/a.gql": SDL}, {}, (Outcome.NOT_APPLICABLE,)),
+        ({"a.json": SWAGGER}, {"a.json": SWAGGER.replace("get", "put")}, (Outcome.FAIL, "a.json: GET /books is gone")),
+        ({"a.json": SWAGGER}, {"b.json": contract("get")}, (Outcome.PASS,)),
+        ({"a.json": SWAGGER}, {}, (Outcome.NOT_APPLICABLE, "a.json is gone")),
+    ],
+    ids=["field gone", "field of a subgraph gone", "said by extensions", "schema gone", "moved and more",
+         "moved and less", "in part", "no schemas", "swagger", "swagger said as openapi", "swagger gone"],
+)  # fmt: skip
+async def test_graphql_and_swagger_break_callers_too(
+    before: Files, after: Files, told: tuple[object, ...], tree: MakeTree, bare: Environment
+) -> None:
+    base, head = tree({"notes.txt": "", **before}), tree({"notes.txt": "", **after})
+    found = await judged(versions_tell_breaking_changes, head, bare, base)
+    assert (found.verdict, *await broken_between(base, head, inside(bare, head))) == told
+    assert found.verdict not in {Outcome.FAIL, Outcome.UNKNOWN} or str(told[1]) in found.reason
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def test_circles_end_and_order_is_always_the_same() -> None:
         ("a.yaml", "title: x", "its version is missing"),
         ("a.yaml", "openapi: 3.1.0\npaths: {/a: {$ref: 'b.yaml#/a'}}", "$ref b.yaml#/a leaves the document"),
         ("a.yaml", "openapi: 3.1.0\npaths: {/a: {$ref: '#/x/a'}}", "$ref #/x/a leads nowhere"),
+        ("a.yaml", "openapi: 3.1.0\nx: .nan", "no JSON"),
         ("a.graphql", "type Query {", "Syntax Error"),
         ("a.graphql", "type Query { a: Missing }", "Missing"),
     ],
@@ -125,6 +126,25 @@ def test_what_cannot_be_compared_is_refused_by_name(name: str, text: str, reason
         read_contract(name, text)
     assert str(refused.value).startswith(f"{name} cannot be compared: ")
     assert reason in str(refused.value)
+
+
+def test_what_is_too_wrong_to_compare_is_refused() -> None:
+    wrong = read_contract("a.json", patched(OPENAPI, {"q in": {"a": 1}}))
+    with pytest.raises(ConfigurationError, match=r"a\.json and a\.json cannot be compared"):
+        contract_changes(wrong, wrong)
+
+
+def test_schemas_without_an_end_in_sight_are_refused() -> None:
+    ways = [{"type": "object", "required": [f"f{n}"], "properties": {"x": {"type": "string"}}} for n in range(240)]
+    patch = {"sent": {"oneOf": ways}}, {"sent": {"oneOf": [{**way, "minProperties": 5} for way in ways]}}
+    sides = [read_contract("a.json", patched(OPENAPI, side)) for side in patch]
+    with pytest.raises(ConfigurationError, match="cannot be compared: more than"):
+        contract_changes(*sides)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_document() -> None:
+    sides = [read_contract("a.json", f"{mark}{patched(OPENAPI, {})}") for mark in ("", "\ufeff")]
+    assert contract_changes(*sides) == ()
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from backend_coordinator.domain.rollout import Rehearsal
 from backend_coordinator.domain.verdict import Outcome, Verdict
 from backend_coordinator.nodes.gates.checks.database import migrations_go_up_down_and_up
 from backend_coordinator.nodes.gates.rehearsal import rehearse
-from backend_coordinator.nodes.workspace import postgres
 from backend_coordinator.nodes.workspace.environment import Environment, build
-from backend_coordinator.nodes.workspace.installer import InstallError
 from backend_coordinator.settings import cache_folder
 from tests.gates.trees import MakeTree, changes, inside
 
@@ -51,13 +49,13 @@ CASES = {
         "UPDATE books SET title = 'none';",
         "SELECT 1;",
         Outcome.FAIL,
-        f"{DOWN}: does not restore the values of books.title: 3 of 3 rows have another one",
+        f"{DOWN}: does not restore the values of books.title: 4 of 4 rows have another one",
     ),
     "the rollback loses rows": (
         "CREATE TABLE x (a INTEGER);",
         "DELETE FROM books WHERE id = (SELECT max(id) FROM books); DROP TABLE x;",
         Outcome.FAIL,
-        f"{DOWN}: does not restore the rows of books: there were 3, there are 2",
+        f"{DOWN}: does not restore the rows of books: there were 4, there are 3",
     ),
     "it fails on existing rows": (
         "ALTER TABLE books ADD COLUMN shelf TEXT NOT NULL;",
@@ -66,22 +64,6 @@ CASES = {
         f"{UP}: ",
     ),
 }
-
-
-@pytest.fixture
-async def served(bare: Environment) -> Environment:
-    """An environment whose processes have a PostgreSQL."""
-    try:
-        return replace(bare, postgres=await postgres.prepare("DATABASE_URL", cache_folder(), bare.sandbox))
-    except InstallError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Environment:
-    """Each of the two."""
-    found: Environment = request.getfixturevalue("bare" if request.param == "sqlite" else "served")
-    return found
 
 
 async def judged(tree: MakeTree, environment: Environment, up: str, down: str, **more: str) -> Verdict:
@@ -164,7 +146,7 @@ async def test_the_size_is_declared_by_the_base_and_not_by_the_change(tree: Make
 
 async def test_what_was_rehearsed_is_shown(tree: MakeTree, database: Environment) -> None:
     found = await shown(tree, database, *CORRECT)
-    assert found.rows == {"authors": 3, "books": 3}
+    assert found.rows == {"authors": 4, "books": 4}
     assert found.unfilled == {}
     assert (found.ups, found.downs, len(found.digest)) == ((UP,), (DOWN,), 64)
     assert [(change.kind, change.what) for change in found.changes][:1] == [("column_added", "books.isbn")]
@@ -188,7 +170,7 @@ CREATE TABLE never (id SERIAL PRIMARY KEY, x TEXT NOT NULL CHECK (x ~ '^[a-f]{7}
 async def test_rows_fit_the_constraints_of_postgresql(tree: MakeTree, served: Environment) -> None:
     old = {"migrations/0001_a.up.sql": HARD, "migrations/0001_a.down.sql": "DROP TABLE places, firms, never;"}
     found = await shown(tree, served, "ALTER TABLE firms ADD x INT;", "ALTER TABLE firms DROP x;", old)
-    assert found.rows == {"firms": 3, "places": 3, "never": 0}
+    assert found.rows == {"firms": 4, "places": 4, "never": 0}
     assert list(found.unfilled) == ["never"]
 
 

@@ -60,7 +60,7 @@ async def _rehearsed(base: Tree | None, head: Tree, changed: frozenset[str], env
     if large := _held_up(base or head, found.shown):
         return fails("D3", large, "do it in small steps, or plan a maintenance window and waive this", *found.evidence)
     for shown in found.shown:
-        touched = {change.what.partition(":")[0].partition(".")[0] for change in shown.changes}
+        touched = {change.table for change in shown.changes}
         if table := next((name for name in shown.unfilled if name in touched), None):
             problem = f"no row could be made up for {table}, which it changes: {shown.unfilled[table]}"
             return unknown("D3", problem, *found.evidence)

@@ -3,16 +3,20 @@
 import ast
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 
 from backend_coordinator.domain.verdict import Finding, Verdict
+from backend_coordinator.errors import ConfigurationError
 from backend_coordinator.nodes.gates.application import Application, described, undescribed
-from backend_coordinator.nodes.gates.breaking import breaks
 from backend_coordinator.nodes.gates.breaking_graphql import graphql_breaks
+from backend_coordinator.nodes.gates.contract_diff import contract_changes
 from backend_coordinator.nodes.gates.evidence import fails, introduced, not_applicable, passes, unknown
 from backend_coordinator.nodes.gates.openapi import Document
 from backend_coordinator.nodes.gates.registry import check
 from backend_coordinator.nodes.gates.source import parse
+from backend_coordinator.nodes.gates.swagger import swagger_contracts
 from backend_coordinator.nodes.gates.syntax import called
+from backend_coordinator.nodes.stopping import in_thread
 from backend_coordinator.nodes.workspace.environment import Environment
 from backend_coordinator.nodes.workspace.trees import Tree
 
@@ -32,24 +36,31 @@ async def versions_tell_breaking_changes(
     major version, before 1.0.0 a new minor one. Source: API design, versioning strategy clear; Semantic Versioning
     2.0.0, rules 4 and 8.
     """
-    app, documents = await described(head, environment)
-    findings = list(_unversioned(documents, app, head))
+    app, documents = await _described(head, environment)
+    findings, unclear = list(_unversioned(documents, app, head)), []
     if base:
-        was, before = await described(base, environment)
+        was, before = await _described(base, environment)
         if was.problem and not before:
             return unknown("A7", f"what the API was cannot be told: {was.problem}")
         findings = list(introduced(findings, list(_unversioned(before, was, base))))
-        findings += _silent_breaks(*_compared(before, was, documents, app))
+        try:
+            findings += await in_thread(_silent_breaks, *_compared(before, was, documents, app))
+        except ConfigurationError as error:
+            unclear.append(str(error))
         # A GraphQL schema has no version to step: it grows, and what goes was deprecated and unused first.
-        findings += [Finding(path=path, message=message) for path, message in graphql_breaks(base, head)]
+        graphql = await in_thread(graphql_breaks, base, head)
+        findings += [Finding(path=path, message=message) for path, message in graphql.changes]
+        unclear += [": ".join(each) for each in graphql.unclear]
     if findings:
         fix = "keep what callers use, or step the version: major, before 1.0.0 minor"
         return fails("A7", findings, fix, *app.evidence)
+    if unclear:
+        return unknown("A7", unclear[0], *app.evidence)
     if documents:
         return _strategy(documents, app, head)
     if app.problem:
         return unknown("A7", app.problem)
-    return undescribed("A7", documents, head, changed) or not_applicable("A7", "there is no API")
+    return undescribed("A7", documents, head, changed) or not_applicable("A7", "there is no API that has a version")
 
 
 async def broken_between(base: Tree, head: Tree, environment: Environment) -> tuple[str, ...]:
@@ -57,14 +68,29 @@ async def broken_between(base: Tree, head: Tree, environment: Environment) -> tu
 
     A contract that went without another in its place counts; so does an API that cannot be told on one of the sides.
     """
-    (was, before), (app, after) = await described(base, environment), await described(head, environment)
+    (was, before), (app, after) = await _described(base, environment), await _described(head, environment)
     unclear = [f"what the API is cannot be told: {each.problem}" for each in (was, app) if each.path and each.problem]
     old, new = _compared(before, was, after, app)
     pairs = list(_pairs(old, new))
     paired = {id(document) for document, _ in pairs}
     gone = [f"{each.path} is gone" for each in old if id(each) not in paired and each is not was.document]
-    broken = [f"{now.path}: {what}" for document, now in pairs for what in breaks(document, now)]
+    broken = await in_thread(lambda: [f"{now.path}: {what}" for was, now in pairs for what in trips(was, now)])
+    graphql = await in_thread(graphql_breaks, base, head)
+    broken += [f"{path}: {what}" for path, what in (*graphql.changes, *graphql.unclear)]
     return tuple(dict.fromkeys((*broken, *gone, *unclear)))
+
+
+async def _described(tree: Tree, environment: Environment) -> tuple[Application, list[Document]]:
+    app, documents = await described(tree, environment)
+    return app, [*await in_thread(swagger_contracts, tree), *documents]
+
+
+def trips(before: Document, after: Document) -> tuple[str, ...]:
+    """What callers of `before` can trip over in `after`, one line each, or the one reason why that cannot be told."""
+    try:
+        return tuple(str(change) for change in contract_changes(before, after) if change.breaking)
+    except ConfigurationError as error:
+        return (str(error),)
 
 
 def _compared(
@@ -121,15 +147,17 @@ def _sets_version(tree: Tree, path: str) -> bool:
     return not made or any(keyword.arg in {"version", None} for call in made for keyword in call.keywords)
 
 
-def _silent_breaks(before: list[Document], after: list[Document]) -> Iterator[Finding]:
+def _silent_breaks(before: list[Document], after: list[Document]) -> list[Finding]:
+    found = []
     for old, new in _pairs(before, after):
         was, now = _numbers(old), _numbers(new)
         # A date has no major part: any later one is a step.
         steps = 3 if was[0] >= _FIRST_YEAR else 1 if was[0] else 2
         if now[:steps] <= was[:steps]:
             version = new.info.get("version")
-            for broken in breaks(old, new):
-                yield Finding(path=new.path, message=f"{broken}, while the version is still {version}")
+            for broken in filter(attrgetter("breaking"), contract_changes(old, new)):
+                found.append(Finding(path=new.path, message=f"{broken}, while the version is still {version}"))
+    return found
 
 
 def _pairs(before: list[Document], after: list[Document]) -> Iterator[tuple[Document, Document]]:

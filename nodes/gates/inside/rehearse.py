@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from backend_coordinator.nodes.gates.inside import rehearse_rows as rows
+    from backend_coordinator.nodes.gates.inside import rehearse_values as values
     from backend_coordinator.nodes.gates.inside.rehearse_databases import Postgres, Sqlite
 else:
     import rehearse_rows as rows
+    import rehearse_values as values
     from rehearse_databases import Postgres, Sqlite
 
 
@@ -157,7 +159,7 @@ def _with_driver(url: str) -> str:
 def main(target: str, what: str) -> int:
     """Writes JSON to `target`; 1 if a migration broke. `what` says in JSON what to rehearse."""
     wanted, found, broken = json.loads(what), dict[str, object](), None
-    database = f"{target}.sqlite"
+    database, values.repeats[:] = f"{target}.sqlite", [not wanted.get("distinct")]
     os.environ["PATH"] = os.pathsep.join(filter(None, (wanted.get("programs"), os.environ["PATH"])))
     try:
         for name, value in (scripts if "pairs" in wanted else alembic)(wanted, database):

@@ -4,13 +4,16 @@ import json
 import re
 import sqlite3
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backend_coordinator.nodes.gates.inside import rehearse_rows as rows
+    from backend_coordinator.nodes.gates.inside.rehearse_values import Column
 else:
     import rehearse_rows as rows
+    from rehearse_values import Column
 
 _CHECK = re.compile(r"(?i)\bcheck\s*\(((?:[^()]|\([^()]*\))*)\)")
 _OWN_TRANSACTION = re.compile(r"(?im)^\s*(?:begin|start\s+transaction|commit|vacuum)\b|\bconcurrently\b")
@@ -49,7 +52,15 @@ class Sqlite:
             "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND tbl_name != 'alembic_version'"
         )
         found = self.db.execute(query)
-        return sorted(re.sub(r"\s+|[\"`\[\]]", "", " ".join(map(str, row))).lower() for row in found)
+        return sorted(_spelled(" ".join(map(str, row))) for row in found)
+
+    def made(self) -> list[rows.Made]:
+        """Views, triggers, and indexes that are not unique."""
+        found = self.db.execute(
+            "SELECT type, name, iif(type = 'view', '', tbl_name), sql FROM sqlite_master "
+            "WHERE type IN ('view', 'trigger', 'index') AND sql NOT LIKE 'create unique%'"
+        )
+        return [(kind, name, table, _spelled(sql)) for kind, name, table, sql in found]
 
     def tables(self) -> rows.Tables:
         """Every table but Alembic's."""
@@ -60,7 +71,7 @@ class Sqlite:
     def _table(self, name: str, sql: str) -> rows.Table:
         found = self.db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)).fetchall()
         columns = tuple(
-            rows.Column(column, kind.lower(), bool(required or key), hidden > 0, default is not None)
+            Column(column, kind.lower(), bool(required or key), hidden > 0, default is not None)
             for _, column, kind, required, default, key, hidden in found
         )
         keys = tuple(column for _, column, _, _, _, key, _ in sorted(found, key=lambda row: row[5]) if key)
@@ -164,7 +175,7 @@ class Postgres:
         found = json.loads(self._psql("-c", _TABLES))
         return {
             name: rows.Table(
-                tuple(rows.Column._make((*basic, tuple(choices or ()))) for *basic, choices in columns),
+                tuple(Column._make((*basic, tuple(choices or ()))) for *basic, choices in columns),
                 tuple(rows.Reference(tuple(a), table, tuple(b)) for a, table, b in references),
                 frozenset(rules),
                 tuple(rule for rule in rules if rule.startswith("CHECK")),
@@ -172,9 +183,14 @@ class Postgres:
             for name, columns, references, rules in found
         }
 
+    def made(self) -> list[rows.Made]:
+        """Views, triggers, and indexes that are not unique."""
+        return [(kind, name, table, text) for kind, name, table, text in json.loads(self._psql("-c", _MADE))]
+
     def content(self, table: str) -> list[rows.Row]:
-        """All rows of a table."""
-        return list(json.loads(self._psql("-c", f"SELECT coalesce(json_agg(t), '[]') FROM {table} t")))
+        """All rows of a table, fractions with all their digits."""
+        found = self._psql("-c", f"SELECT coalesce(json_agg(t), '[]') FROM {table} t")
+        return list(json.loads(found, parse_float=lambda digits: str(Decimal(digits).normalize())))
 
     def insert(self, table: str, values: rows.Row) -> rows.Row:
         """One row, as the database completed it. Raises Refused."""
@@ -191,6 +207,10 @@ class Postgres:
     def locks(self) -> list[object]:
         """Table, mode, whether the table's file was replaced, whether it was read whole; by table and mode."""
         return self.ask(_LOCKS)
+
+
+def _spelled(text: str) -> str:
+    return re.sub(r"\s+|[\"`\[\]]", "", text).lower()
 
 
 def _quoted(name: str) -> str:
@@ -223,6 +243,16 @@ SELECT coalesce(json_agg(json_build_array(c.oid::regclass::text,
 )), '[]') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT IN {_OURS} AND n.nspname NOT LIKE 'pg\\_%'
   AND c.relname <> 'alembic_version'
+"""
+_MADE = f"""
+SELECT coalesce(json_agg(json_build_array(kind, name, of_table, text)), '[]') FROM (
+  SELECT 'view' AS kind, c.oid::regclass::text AS name, '' AS of_table, pg_get_viewdef(c.oid) AS text, c.relnamespace
+  FROM pg_class c WHERE c.relkind IN ('v', 'm')
+  UNION ALL SELECT 'index', c.oid::regclass::text, i.indrelid::regclass::text, pg_get_indexdef(c.oid), c.relnamespace
+  FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid WHERE NOT i.indisunique AND NOT i.indisexclusion
+  UNION ALL SELECT 'trigger', t.tgname, c.oid::regclass::text, pg_get_triggerdef(t.oid), c.relnamespace
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+) each JOIN pg_namespace n ON n.oid = each.relnamespace WHERE n.nspname NOT IN {_OURS} AND n.nspname NOT LIKE 'pg\\_%'
 """
 _WATCH = f"""
 CREATE SCHEMA rehearsal;

@@ -5,27 +5,19 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-ROWS = 3
-"""Rows per table; in the last one every column that may be NULL is NULL."""
+if TYPE_CHECKING:
+    from backend_coordinator.nodes.gates.inside import rehearse_values as values
+else:
+    import rehearse_values as values
+
 _TRIES = 300
 Row = dict[str, object]
 
 
 class Refused(Exception):
     """The database did not take a statement, and why."""
-
-
-class Column(NamedTuple):
-    """`given` columns get their value from the database itself, `fallback` says that there is a default."""
-
-    name: str
-    type: str
-    required: bool
-    given: bool = False
-    fallback: bool = False
-    choices: tuple[str, ...] = ()
 
 
 class Reference(NamedTuple):
@@ -39,13 +31,15 @@ class Reference(NamedTuple):
 class Table(NamedTuple):
     """One table; `rules` are its keys and constraints as text, `checks` those that limit single values."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[values.Column, ...]
     references: tuple[Reference, ...]
     rules: frozenset[str]
     checks: tuple[str, ...] = ()
 
 
 Tables = Mapping[str, Table]
+Made = tuple[str, str, str, str]
+"""A view, trigger or index that is no rule: its kind, its name, the table that has it or nothing, its definition."""
 
 
 class Database(Protocol):
@@ -56,6 +50,9 @@ class Database(Protocol):
 
     def schema(self) -> list[str]:
         """Its definitions, in an order that does not depend on how they came about."""
+
+    def made(self) -> list[Made]:
+        """Its views, triggers, and indexes that only make queries faster."""
 
     def content(self, table: str) -> list[Row]:
         """All rows of a table."""
@@ -70,12 +67,13 @@ class State(NamedTuple):
     tables: Tables
     schema: list[str]
     rows: Mapping[str, list[Row]]
+    made: frozenset[Made] = frozenset()
 
 
 def state(db: Database) -> State:
     """What `db` holds now."""
     tables = db.tables()
-    return State(tables, db.schema(), {name: db.content(name) for name in tables})
+    return State(tables, db.schema(), {name: db.content(name) for name in tables}, frozenset(db.made()))
 
 
 def fill(db: Database) -> dict[str, str]:
@@ -84,7 +82,7 @@ def fill(db: Database) -> dict[str, str]:
     for name in _in_order(tables):
         held[name] = []
         try:
-            for number in range(1, ROWS + 1):
+            for number in range(1, values.ROWS + 1):
                 held[name].append(_insert(db, name, tables[name], number, held))
         except Refused as error:
             if not held[name]:
@@ -109,27 +107,46 @@ def _in_order(tables: Tables) -> list[str]:
 def _insert(db: Database, name: str, table: Table, number: int, held: Mapping[str, list[Row]]) -> Row:
     """One more row; where a CHECK refuses it, the constants of the CHECKs are tried, always in the same order."""
     last: Refused | None = None
-    for values in _candidates(name, table, number, held):
+    for row in _candidates(name, table, number, held):
         try:
-            return db.insert(name, values)
+            return db.insert(name, row)
         except Refused as error:
             last = error
     raise last or Refused("no row could be made up")
 
 
 def _candidates(name: str, table: Table, number: int, held: Mapping[str, list[Row]]) -> Iterator[Row]:
-    plain = {c.name: _value(c, number) for c in table.columns if not c.given}
-    keys = {column: value for r in table.references for column, value in _pointing(name, r, number, held, plain)}
-    optional = {c.name for c in table.columns if not c.required and not c.given} if number == ROWS else set()
-    yield {**plain, **keys, **dict.fromkeys(optional)}
-    yield {**plain, **keys}
+    """The row at the edge of its types first, then with other values where a CHECK names the column, then any."""
+    free = [c for c in table.columns if not c.given]
+    keyed = {c.name for c in free if any(_names(rule, c.name) for rule in table.rules if _DISTINCT.match(rule))}
+    plain = {c.name: values.ordinary(c, number) for c in free}
+    edge = {c.name: values.edge(c, number, c.name in keyed) for c in free}
+    limited = {c: plain[c] for c in plain if _names(" ".join(table.checks), c)}
+
+    def pointed(row: Row, distinct: bool = False) -> Row:
+        links = ((r, values.repeated(number, distinct or not keyed.isdisjoint(r.columns))) for r in table.references)
+        return {**row, **{column: value for r, at in links for column, value in _pointing(name, r, at, held, row)}}
+
+    if number == values.ROWS:
+        yield {**pointed(plain), **{c.name: None for c in free if not c.required}}
+    else:
+        yield pointed(edge)
+        yield pointed({**edge, **limited})
+    yield pointed(plain, distinct=True)
     constants = [
         _constant(text) for text in re.findall(r"'(?:[^']|'')*'|(?<![\w.])-?\d+(?:\.\d+)?", " ".join(table.checks))
     ]
     chance = random.Random(number)
     for _ in range(_TRIES if constants else 0):
-        tried = {c: chance.choice([v, *_like(v, constants)]) for c, v in plain.items()}
-        yield {**tried, **keys}
+        tried = {c: chance.choice([v, *_like(v, constants)]) for c, v in limited.items()}
+        yield pointed({**chance.choice((edge, plain)), **tried})
+
+
+_DISTINCT = re.compile(r"(?i)(?:unique|key|primary key|exclude|create unique)\b")
+
+
+def _names(rule: str, column: str) -> bool:
+    return bool(re.search(rf"(?i)(?<!\w){re.escape(column)}(?!\w)", rule))
 
 
 def _like(value: object, constants: list[object]) -> Iterator[object]:
@@ -154,36 +171,6 @@ def _pointing(
         yield column, row.get(target)
 
 
-def _value(column: Column, number: int) -> object:
-    """A value of the column's type, another one for each row."""
-    if column.choices:
-        return column.choices[(number - 1) % len(column.choices)]
-    kind = column.type.lower()
-    for pattern, value in _VALUES:
-        if re.search(pattern, kind):
-            return value(number)
-    limit = re.search(r"\((\d+)\)", kind)
-    text, most = f"{column.name} {number} ", min(int(limit[1]) if limit else 40, 40)
-    # As long as it may be, so that a column that becomes narrower is found out.
-    return text.ljust(most, "x") if most >= len(text) else str(number).rjust(most, "0")[-most:]
-
-
-_VALUES = (
-    (r"\[\]$|^_", lambda n: "{}"),
-    (r"bool", lambda n: bool(n % 2)),
-    (r"interval", lambda n: f"{n} days"),
-    (r"int|serial|year", lambda n: 10 + n),
-    (r"timestamp|datetime", lambda n: f"2020-01-0{n} 12:00:00"),
-    (r"^date", lambda n: f"2020-01-0{n}"),
-    (r"^time", lambda n: f"12:00:0{n}"),
-    (r"real|floa|doub|dec|numeric|money", lambda n: n + 0.5),
-    (r"uuid", lambda n: f"00000000-0000-0000-0000-00000000000{n}"),
-    (r"json", lambda n: json.dumps({"n": n})),
-    (r"bytea|blob", lambda n: f"\\x0{n}"),
-    (r"inet|cidr", lambda n: f"10.0.0.{n}"),
-)
-
-
 def difference(before: State, after: State) -> str | None:
     """What `after` lacks of `before`, the first of it in words; None where nothing is missing or other."""
     for name, table in before.tables.items():
@@ -194,39 +181,52 @@ def difference(before: State, after: State) -> str | None:
             return f"does not restore the column {name}.{gone[0]}"
     if changed := sorted({*before.schema} ^ {*after.schema}):
         return f"does not restore the schema that was there before: {changed[0][:120]}"
-    return next((f"does not restore {lost}" for lost in lost_values(before, after)), None)
+    return next((f"does not restore {lost}" for _, lost in lost_values(before, after)), None)
 
 
-def lost_values(before: State, after: State) -> Iterator[str]:
-    """Rows and columns whose values are not what they were, in tables that are in both."""
+def lost_values(before: State, after: State) -> Iterator[tuple[str, str]]:
+    """Tables that are in both, with what of their rows is not what it was."""
     for name, rows in before.rows.items():
         if name not in after.rows:
             continue
         if len(rows) != len(after.rows[name]):
-            yield f"the rows of {name}: there were {len(rows)}, there are {len(after.rows[name])}"
+            yield name, f"the rows of {name}: there were {len(rows)}, there are {len(after.rows[name])}"
             continue
-        columns = {column.name for column in before.tables[name].columns}
-        for column in sorted(columns & {column.name for column in after.tables[name].columns}):
-            if lost := (_values(rows, column) - _values(after.rows[name], column)).total():
-                yield f"the values of {name}.{column}: {lost} of {len(rows)} rows have another one"
+        kept = {column.name for column in after.tables[name].columns}
+        columns = [column.name for column in before.tables[name].columns if column.name in kept]
+        lost = [(column, _lost(rows, after.rows[name], [column])) for column in sorted(columns)]
+        yield from (
+            (name, f"the values of {name}.{c}: {count} of {len(rows)} rows have another one")
+            for c, count in lost
+            if count
+        )
+        if not any(count for _, count in lost) and (count := _lost(rows, after.rows[name], columns)):
+            yield name, f"the rows of {name}: {count} of {len(rows)} have values of other rows"
 
 
-def _values(rows: list[Row], column: str) -> Counter[str]:
-    return Counter(json.dumps(row.get(column), sort_keys=True, default=str) for row in rows)
+def _lost(before: list[Row], after: list[Row], columns: list[str]) -> int:
+    """How many rows of `before` are not in `after`, by these columns."""
+    old, new = (
+        Counter(json.dumps([row.get(c) for c in columns], sort_keys=True, default=str) for row in rows)
+        for rows in (before, after)
+    )
+    return (old - new).total()
 
 
-def changes(before: State, after: State) -> Iterator[tuple[str, str]]:
-    """What a migration did to the schema and to rows that were there: kind and name of each change."""
+def changes(before: State, after: State) -> Iterator[tuple[str, str, str]]:
+    """What a migration did to the schema and to rows that were there: kind and name of each change, and its table."""
     for name in sorted({*before.tables, *after.tables}):
         if name not in before.tables:
-            yield "table_added", name
+            yield "table_added", name, name
         elif name not in after.tables:
-            yield "table_dropped", name
+            yield "table_dropped", name, name
         else:
-            yield from _columns(name, before.tables[name], after.tables[name])
-    yield from (("values_changed", lost) for lost in lost_values(before, after))
+            yield from ((kind, what, name) for kind, what in _columns(name, before.tables[name], after.tables[name]))
+    yield from ((f"{kind}_dropped", name, table) for kind, name, table, _ in sorted(before.made - after.made))
+    yield from ((f"{kind}_added", name, table) for kind, name, table, _ in sorted(after.made - before.made))
+    yield from (("values_changed", lost, name) for name, lost in lost_values(before, after))
     if before.schema != after.schema:
-        yield "schema_changed", f"{len({*before.schema} ^ {*after.schema})} definitions differ"
+        yield "schema_changed", f"{len({*before.schema} ^ {*after.schema})} definitions differ", ""
 
 
 def _columns(name: str, before: Table, after: Table) -> Iterator[tuple[str, str]]:
@@ -243,6 +243,8 @@ def _columns(name: str, before: Table, after: Table) -> Iterator[tuple[str, str]
                 yield "type_changed", f"{place} from {old[column].type} to {new[column].type}"
             if old[column].required != new[column].required:
                 yield ("column_demanded" if new[column].required else "column_optional"), place
+            if old[column].fallback and not (new[column].fallback or new[column].given):
+                yield "default_removed", place
     gone = [column for column in old if column not in new]
     yield from (("rule_added", f"{name}: {rule}") for rule in sorted(after.rules - before.rules))
     lifted = [rule for rule in sorted(before.rules - after.rules) if not any(column in rule for column in gone)]
