@@ -2,15 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from backend_coordinator.cli.options import AsJson, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
-from backend_coordinator.domain.context import ContextManifest, ManifestEntry
 from backend_coordinator.errors import ConfigurationError, DamagedRun
+
+if TYPE_CHECKING:
+    from backend_coordinator.domain.context import ContextManifest, ManifestEntry
 
 HERE = Path()
 
@@ -50,11 +51,11 @@ def explain_context(
         say(f"[paths] {glob} is {kind}")
 
 
-def _fate(entry: ManifestEntry) -> str:
+def _fate(entry: "ManifestEntry") -> str:
     return "digest" if entry.digest else "included" if entry.included else "withheld"
 
 
-def _manifest(place: Path, run: str, task: str, attempt: int | None) -> tuple[str, ContextManifest]:
+def _manifest(place: Path, run: str, task: str, attempt: int | None) -> tuple[str, "ContextManifest"]:
     """The manifest of that name, of the attempt or the newest one.
 
     Raises ConfigurationError where there is none, DamagedRun for one that cannot be read.
@@ -65,10 +66,12 @@ def _manifest(place: Path, run: str, task: str, attempt: int | None) -> tuple[st
     if wanted not in there:
         msg = f"run {run} has no manifest of {wanted}; it has: {', '.join(there) or 'none yet'}"
         raise ConfigurationError(msg)
+    from backend_coordinator.domain.context import ContextManifest
+
     path = place / "manifests" / f"{wanted}.json"
     try:
         return wanted, ContextManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+    except ValueError as error:
         msg = f"{path} is damaged: restore it from a backup"
         raise DamagedRun(msg) from error
 

@@ -12,10 +12,10 @@ from backend_coordinator.cli.metrics import recovering
 from backend_coordinator.cli.next_steps import command, say_questions
 from backend_coordinator.cli.options import AsJson, Model, Workspace, runs_of
 from backend_coordinator.cli.output import columns, say, say_json
-from backend_coordinator.domain.base import Value
 from backend_coordinator.errors import ConfigurationError, CoordinatorError, DamagedRun
 
 if TYPE_CHECKING:
+    from backend_coordinator.domain.base import Value
     from backend_coordinator.graph.runs import Runs
 
 HERE = Path()
@@ -120,7 +120,7 @@ def show(
         say(f"\nif no process drives it: {command(here.workspace, 'resume', run)}")
 
 
-def _dumped(values: Iterable[Value]) -> list[object]:
+def _dumped(values: "Iterable[Value]") -> list[object]:
     return [value.model_dump(mode="json") for value in values]
 
 
