@@ -97,5 +97,6 @@ async def merge(state: TaskState, runtime: Runtime[Means]) -> TaskUpdate:
     if failure is None:
         plan = runtime.context.conductor.plan
         assert plan is not None
-        return {"ending": "merged", "delivery": await hand_over(run, plan, state.task, state.delivery, state.base)}
+        await hand_over(run, plan, state.task, state.delivery, state.base)
+        return {"ending": "merged"}
     return {**failing(state, runtime.context, failure), "fresh": True}

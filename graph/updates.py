@@ -13,14 +13,16 @@ from backend_coordinator.nodes.amend import keep_amended, tell_change, with_task
 from backend_coordinator.nodes.brief import items_from
 from backend_coordinator.nodes.levels import Step
 from backend_coordinator.nodes.review import Scene
+from backend_coordinator.nodes.schema_protocol import handed_over
 from backend_coordinator.nodes.screen import Screen
 from backend_coordinator.nodes.screening import screen_for
 
 
 def items_of(state: TaskState, means: Means) -> tuple[ContextItem, ...]:
     """What the task's specialist may be told: what all may, and what direct dependencies handed over."""
-    conductor = means.conductor
-    return (*conductor.items, *items_from([conductor.results[need] for need in state.task.needs]))
+    conductor, needs = means.conductor, state.task.needs
+    given = items_from([conductor.results[need] for need in needs])
+    return (*conductor.items, *given, *handed_over(means.run, needs))
 
 
 def screen_of(state: TaskState, means: Means, member: Specialist | None = None) -> Screen:

@@ -1,9 +1,9 @@
 """Database Change Coordination: what was done of its steps, and the hand-over to who operates the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from backend_coordinator.domain.context import ContextKind
-from backend_coordinator.domain.delivery import Decision, Delivery
+from backend_coordinator.domain.context import ContextItem, ContextKind
+from backend_coordinator.domain.delivery import Delivery
 from backend_coordinator.domain.plan import Plan, StepKind, Task
 from backend_coordinator.domain.protocol import ProtocolStep, Status
 from backend_coordinator.domain.rollout import Rehearsal, RolloutPlan
@@ -22,14 +22,13 @@ _Outcome = tuple[StepKind, Status, str, str]
 """A step, how it ended, who took it or would have, and the evidence."""
 
 
-async def hand_over(context: RunContext, plan: Plan, task: Task, delivery: Delivery, base: str) -> Delivery:
-    """The merged delivery of a migration with what database-admin has to know as a decision of its own.
+async def hand_over(context: RunContext, plan: Plan, task: Task, delivery: Delivery, base: str) -> None:
+    """Keeps the records of a merged migration's six steps, and the document `handover/<task>.md` in the run's folder.
 
-    Keeps the records of the six steps and the document `handover/<task>.md` in the run's folder; a second time changes
-    nothing. Other deliveries come back as they are.
+    A second time changes nothing; for other deliveries there is nothing to keep.
     """
     if "design_migration" not in task.steps or not delivery.commit:
-        return delivery
+        return
     found = await _rehearsed(context, delivery.commit, base)
     plans = tuple(map(rollout_of, found.shown))
     place = f"handover/{task.id}.md"
@@ -41,8 +40,20 @@ async def hand_over(context: RunContext, plan: Plan, task: Task, delivery: Deliv
         for step, status, by, evidence in outcomes
     ]
     keep_steps(context.ledger, task.id, "schema_change", steps)
-    told = Decision(kind=ContextKind.DATABASE_ADMINISTRATION, text=text)
-    return delivery.model_copy(update={"decisions": (*delivery.decisions, told)})
+
+
+def handed_over(context: RunContext, needs: Iterable[str]) -> tuple[ContextItem, ...]:
+    """The hand-over documents of these tasks.
+
+    They say nothing that the migrations do not say: so they are no decision, whose words are kept from all who do not
+    see its kind.
+    """
+    places = ((name, context.folder / "handover" / f"{name}.md") for name in needs)
+    return tuple(
+        ContextItem(kind=ContextKind.DATABASE_ADMINISTRATION, source=name, text=place.read_text(encoding="utf-8"))
+        for name, place in places
+        if place.is_file()
+    )
 
 
 async def _rehearsed(context: RunContext, commit: str, base: str) -> Rehearsed:

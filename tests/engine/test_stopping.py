@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ class Scene:
 
     def in_the_shell(self) -> bool:
         """Whether that command began."""
-        return any(cache_folder().glob(f"trees/*/*/began-{self.folder.name}"))
+        return bool(glob(str(cache_folder() / "trees" / "*" / "*" / f"began-{self.folder.name}")))
 
     def end(self, command: Command, ending: str) -> None:
         """Ends the process, after which no other is left, and the run is free."""
